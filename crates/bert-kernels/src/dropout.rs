@@ -1,0 +1,111 @@
+//! Dropout whose mask is a function of its coordinates (Srivastava et al., 2014).
+//!
+//! A mask is never stored and never part of a generator's state: backward passes compute it again, a resumed run
+//! draws the same, and another device can draw it too.
+
+use crate::philox::{WIDE, key, philox_wide};
+use candle_core::{Device, Result, Tensor};
+
+/// Columns that one wide Philox call decides: 4 words x 16 lanes x 2 halves.
+const COLUMNS: usize = 8 * WIDE;
+
+/// One place in the network where elements are dropped, in one forward pass.
+///
+/// Each element is dropped with the probability given, to a resolution of 2^-16, and the others are divided by
+/// exactly the probability with which they stay.
+#[derive(Clone, Copy, Debug)]
+pub struct Dropout {
+    threshold: u32,
+    scale: f32,
+    seed: u64,
+    pass: u64,
+    site: u32,
+}
+
+impl Dropout {
+    /// The mask of place `site` in forward pass number `pass` of the run with this seed; `None` when nothing is
+    /// ever dropped.
+    pub fn new(probability: f64, seed: u64, pass: u64, site: u32) -> Option<Self> {
+        let threshold = (probability.clamp(0.0, 1.0) * 65536.0).round() as u32;
+        let scale = if threshold < 65536 { (65536.0 / f64::from(65536 - threshold)) as f32 } else { 0.0 };
+        (threshold > 0).then_some(Self { threshold, scale, seed, pass, site })
+    }
+
+    /// Writes row `row` of the mask: 0 for a dropped element, the scale for one that stays.
+    #[inline(always)]
+    pub(crate) fn fill(&self, row: u32, out: &mut [f32]) {
+        let mut key = key(self.seed);
+        key[1] ^= (self.pass >> 32) as u32;
+        for (group, out) in out.chunks_mut(COLUMNS).enumerate() {
+            let words = philox_wide(key, [(group * WIDE) as u32, row, self.site, self.pass as u32]);
+            // 128 columns: for each word its 16 low halves, then its 16 high halves.
+            let mut mask = [0f32; COLUMNS];
+            for (mask, words) in mask.chunks_exact_mut(2 * WIDE).zip(&words) {
+                for lane in 0..WIDE {
+                    let (low, high) = (words[lane] & 0xFFFF, words[lane] >> 16);
+                    mask[lane] = if low < self.threshold { 0.0 } else { self.scale };
+                    mask[WIDE + lane] = if high < self.threshold { 0.0 } else { self.scale };
+                }
+            }
+            out.copy_from_slice(&mask[..out.len()]);
+        }
+    }
+
+    /// The mask as a tensor [rows, columns] for the reference forms.
+    pub fn mask(&self, rows: usize, columns: usize, device: &Device) -> Result<Tensor> {
+        let mut mask = vec![0f32; rows * columns];
+        for (row, out) in mask.chunks_mut(columns.max(1)).enumerate() {
+            self.fill(row as u32, out);
+        }
+        Tensor::from_vec(mask, (rows, columns), device)
+    }
+
+    /// Dropout in plain candle operations: `x` [rows, columns].
+    pub fn reference(dropout: Option<Self>, x: &Tensor) -> Result<Tensor> {
+        let Some(dropout) = dropout else { return Ok(x.clone()) };
+        let (rows, columns) = x.dims2()?;
+        x * dropout.mask(rows, columns, x.device())?.to_dtype(x.dtype())?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(p: f64, seed: u64, pass: u64, site: u32, row: u32, n: usize) -> Vec<f32> {
+        let mut out = vec![-1.0; n];
+        Dropout::new(p, seed, pass, site).unwrap().fill(row, &mut out);
+        out
+    }
+
+    #[test]
+    fn drops_at_the_rate_asked_for_and_keeps_the_mean() {
+        for p in [0.1, 0.5, 0.9] {
+            let n = 400_000;
+            let mask = row(p, 3, 5, 7, 11, n);
+            let dropped = mask.iter().filter(|&&m| m == 0.0).count() as f64;
+            let deviation = (n as f64 * p * (1.0 - p)).sqrt();
+            assert!((dropped - n as f64 * p).abs() < 5.0 * deviation, "p {p}: {dropped} of {n}");
+            let mean = mask.iter().map(|&m| f64::from(m)).sum::<f64>() / n as f64;
+            assert!((mean - 1.0).abs() < 5.0 * deviation / n as f64 / (1.0 - p), "p {p}: mean {mean}");
+        }
+    }
+
+    #[test]
+    fn every_coordinate_matters_and_nothing_else() {
+        let base = row(0.5, 1, 2, 3, 4, 256);
+        assert_eq!(base, row(0.5, 1, 2, 3, 4, 256));
+        assert_eq!(base[..77], row(0.5, 1, 2, 3, 4, 77)[..], "a shorter row is a prefix");
+        for other in [row(0.5, 9, 2, 3, 4, 256), row(0.5, 1, 9, 3, 4, 256), row(0.5, 1, 2, 9, 4, 256)] {
+            assert_ne!(base, other);
+        }
+        assert_ne!(base, row(0.5, 1, 2, 3, 9, 256));
+        assert_ne!(base, row(0.5, 1, 2 + (1 << 32), 3, 4, 256));
+    }
+
+    #[test]
+    fn nothing_to_drop_is_no_dropout() {
+        assert!(Dropout::new(0.0, 1, 1, 1).is_none());
+        assert!(row(1.0, 1, 1, 1, 1, 64).iter().all(|&m| m == 0.0));
+    }
+}

@@ -1,0 +1,60 @@
+//! The operations of BERT on Candle, forward and backward.
+//!
+//! Candle's own fused layer norm, softmax and rotary ops have no backward and cut the gradient without an
+//! error; its generic autograd zero-fills and adds on every edge. So the operations of an encoder live here,
+//! each in a folder with two forms:
+//!
+//! - **reference**: plain differentiable candle operations on [`Parameter::value`]; runs on every device and in
+//!   every float type, and is what the fast form is tested against;
+//! - **cpu**: multi-threaded f32 with a hand-written backward that adds parameter gradients in place to
+//!   [`Parameter::grad`].
+//!
+//! The fast form of an operation is a pair `forward` / `backward` on tensors without a graph. Several of them
+//! are strung together into one graph node with [`node::join`]: an encoder layer is two nodes.
+//!
+//! Its three principal types: [`Parameter`] (a value and its gradient), [`Spans`] (where the sequences of a
+//! batch lie on the token axis, packed or padded), [`Dropout`] (a mask that is a function of its coordinates).
+//!
+//! ```
+//! use bert_kernels::{Parameter, linear, node};
+//! use candle_core::{Device, Tensor};
+//!
+//! let device = Device::Cpu;
+//! let weight = Parameter::new("weight", &Tensor::randn(0f32, 1., (3, 4), &device)?)?;
+//! let bias = Parameter::new("bias", &Tensor::zeros(3, candle_core::DType::F32, &device)?)?;
+//! let x = Tensor::randn(0f32, 1., (2, 4), &device)?;
+//! let y = linear::linear(&node::root(&x)?, &weight, &bias)?; // [2, 3]
+//! y.sum_all()?.backward()?;
+//! assert_eq!(bias.grad().to_vec1::<f32>()?, [2., 2., 2.]);
+//! # Ok::<(), candle_core::Error>(())
+//! ```
+//!
+//! Letters in shapes: B sequences, T tokens of a batch (rows), S length of a sequence, H hidden size, N heads,
+//! D head size, I intermediate size, V vocabulary.
+
+pub mod activation;
+pub mod attention;
+mod cpu;
+pub mod dropout;
+pub mod embedding;
+pub mod linear;
+pub mod loss;
+pub mod node;
+pub mod norm;
+pub mod optim;
+mod parameter;
+mod philox;
+mod spans;
+mod storage;
+pub mod timing;
+
+pub use activation::Activation;
+pub use dropout::Dropout;
+pub use parameter::Parameter;
+pub use philox::truncated_normal;
+pub use spans::Spans;
+
+/// Whether the fast forms can run on this tensor: f32 on the CPU.
+pub fn has_fast_form(x: &candle_core::Tensor) -> bool {
+    x.device().is_cpu() && x.dtype() == candle_core::DType::F32
+}

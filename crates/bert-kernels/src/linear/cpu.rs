@@ -1,0 +1,71 @@
+use crate::Parameter;
+use crate::cpu::{Matrix, ROWS, gemm, vectorised};
+use crate::storage::{tensor, with_slice_mut, with_slices};
+use crate::timing::{Part, timed};
+use candle_core::{Result, Tensor};
+use rayon::prelude::*;
+
+/// x [T, in] -> [T, out], without a graph.
+pub fn forward(x: &Tensor, weight: &Parameter, bias: &Parameter) -> Result<Tensor> {
+    let (rows, inputs) = x.dims2()?;
+    let (outputs, _) = weight.value().dims2()?;
+    timed(Part::Linear, || {
+        with_slices([x, weight.value(), bias.value()], |[x, weight, bias]| {
+            tensor((rows, outputs), |y| {
+                // The product is added to rows that start as the bias: one pass less than adding it after.
+                y.par_chunks_mut(outputs * ROWS)
+                    .for_each(|rows| rows.chunks_mut(outputs).for_each(|row| row.copy_from_slice(bias)));
+                let weight = Matrix::new(weight, outputs, inputs);
+                gemm(y, true, 1.0, Matrix::new(x, rows, inputs), weight.t());
+            })
+        })?
+    })
+}
+
+/// Adds the gradients of weight and bias to the parameters and returns that of x [T, in].
+///
+/// With `onto`, the gradient of x is added to that tensor in place, and the tensor returned.
+pub fn backward(
+    x: &Tensor,
+    weight: &Parameter,
+    bias: &Parameter,
+    dy: &Tensor,
+    onto: Option<&Tensor>,
+) -> Result<Tensor> {
+    let (rows, inputs) = x.dims2()?;
+    let (outputs, _) = weight.value().dims2()?;
+    timed(Part::Linear, || {
+        with_slices([dy, x, weight.value()], |[dy, x, matrix]| {
+            with_slice_mut(bias.grad(), |db| add_column_sums(dy, db, 1.0))?;
+            let (dy, x) = (Matrix::new(dy, rows, outputs), Matrix::new(x, rows, inputs));
+            with_slice_mut(weight.grad(), |dw| gemm(dw, true, 1.0, dy.t(), x))?;
+            let matrix = Matrix::new(matrix, outputs, inputs);
+            match onto {
+                Some(dx) => {
+                    with_slice_mut(dx, |dx| gemm(dx, true, 1.0, dy, matrix))?;
+                    Ok(dx.clone())
+                }
+                None => tensor((rows, inputs), |dx| gemm(dx, false, 1.0, dy, matrix)),
+            }
+        })?
+    })
+}
+
+/// `sums += scale * (sum over the rows of x)`. Each column is summed by one task, row after row.
+pub(crate) fn add_column_sums(x: &[f32], sums: &mut [f32], scale: f32) {
+    let columns = sums.len();
+    let width = (columns / 8).clamp(16, 512);
+    sums.par_chunks_mut(width).enumerate().for_each(|(block, sums)| {
+        let from = block * width;
+        vectorised(
+            #[inline(always)]
+            || {
+                for row in x.chunks_exact(columns) {
+                    for (sum, value) in sums.iter_mut().zip(&row[from..]) {
+                        *sum += scale * value;
+                    }
+                }
+            },
+        );
+    });
+}

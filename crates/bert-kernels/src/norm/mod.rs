@@ -1,0 +1,31 @@
+//! Layer norm (Ba et al., 2016) fused with the dropout and the residual addition in front of it.
+
+mod cpu;
+mod reference;
+
+pub use cpu::{Gradients, Saved, backward, forward};
+pub use reference::reference;
+
+use crate::{Dropout, Parameter, has_fast_form, node};
+use candle_core::{Result, Tensor};
+
+/// Gain and bias of a layer norm, each [H], and the epsilon added to the variance.
+#[derive(Clone, Debug)]
+pub struct LayerNorm {
+    /// The gain.
+    pub weight: Parameter,
+    /// The bias.
+    pub bias: Parameter,
+    /// Added to the variance; 1e-12 for BERT.
+    pub epsilon: f64,
+}
+
+/// LayerNorm(dropout(x)), x [T, H], differentiable; blocks with a residual use [`forward`] and [`backward`].
+pub fn layer_norm(x: &Tensor, norm: &LayerNorm, dropout: Option<Dropout>) -> Result<Tensor> {
+    if !has_fast_form(x) {
+        return reference(x, None, norm, dropout);
+    }
+    let (y, saved) = forward(&x.detach().contiguous()?, None, norm, dropout)?;
+    let norm = norm.clone();
+    node::join(x, &y, move |dy| backward(dy, &saved, &norm, dropout).map(|grads| Some(grads.x)))
+}

@@ -1,0 +1,20 @@
+use super::AdamWStep;
+use crate::storage::copy_into;
+use candle_core::{DType, Result, Tensor};
+
+pub(super) fn adamw(value: &Tensor, grad: &Tensor, m: &Tensor, v: &Tensor, step: &AdamWStep) -> Result<()> {
+    let (correction1, correction2) = step.corrections();
+    let old = value.detach();
+    let grad = (grad.detach() * step.gradient_scale)?;
+    let new_m = ((m.detach() * step.beta1)? + (&grad * (1.0 - step.beta1))?)?;
+    let new_v = ((v.detach() * step.beta2)? + (grad.sqr()? * (1.0 - step.beta2))?)?;
+    let update = (&new_m * correction1)?.div(&((&new_v * correction2)?.sqrt()? + step.eps)?)?;
+    let update = (update + (&old * step.weight_decay)?)?;
+    copy_into(value, &(&old - (update * step.lr)?)?)?;
+    copy_into(m, &new_m)?;
+    copy_into(v, &new_v)
+}
+
+pub(super) fn sum_of_squares(grad: &Tensor) -> Result<f64> {
+    grad.detach().to_dtype(DType::F64)?.sqr()?.sum_all()?.to_scalar::<f64>()
+}

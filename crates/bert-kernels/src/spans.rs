@@ -1,0 +1,76 @@
+//! Where the sequences of a batch lie on its token axis.
+
+use candle_core::{Result, bail};
+use std::ops::Range;
+
+/// The rows that each sequence of a batch occupies on the token axis.
+///
+/// Packed and padded batches differ in nothing else: packed, the spans touch each other and cover every row;
+/// padded, each begins a fixed stride after the one before and the rows between belong to no sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spans {
+    rows: usize,
+    spans: Vec<Range<usize>>,
+}
+
+impl Spans {
+    /// Sequences of the given lengths, one directly after the other.
+    pub fn packed(lengths: impl IntoIterator<Item = usize>) -> Self {
+        let mut rows = 0;
+        let spans = lengths
+            .into_iter()
+            .map(|length| {
+                rows += length;
+                rows - length..rows
+            })
+            .collect();
+        Self { rows, spans }
+    }
+
+    /// Sequences of the given lengths, each in `stride` rows of its own.
+    ///
+    /// # Errors
+    /// A length above the stride.
+    pub fn padded(lengths: &[usize], stride: usize) -> Result<Self> {
+        if let Some(longest) = lengths.iter().copied().find(|&l| l > stride) {
+            bail!("a sequence of {longest} tokens does not fit in rows padded to {stride}")
+        }
+        let spans = lengths.iter().enumerate().map(|(i, l)| i * stride..i * stride + l).collect();
+        Ok(Self { rows: lengths.len() * stride, spans })
+    }
+
+    /// T: all rows of the token axis, padding included.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// B: the number of sequences.
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether there is no sequence.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// The rows of each sequence.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Range<usize>> + '_ {
+        self.spans.iter().cloned()
+    }
+
+    /// The rows of sequence `i`.
+    pub fn get(&self, i: usize) -> Range<usize> {
+        self.spans[i].clone()
+    }
+
+    /// The length of the longest sequence.
+    pub fn longest(&self) -> usize {
+        self.iter().map(|span| span.len()).max().unwrap_or(0)
+    }
+
+    /// Whether some rows belong to no sequence.
+    pub fn has_padding(&self) -> bool {
+        self.iter().map(|span| span.len()).sum::<usize>() < self.rows
+    }
+}
