@@ -3,8 +3,12 @@
 //! A mask is never stored and never part of a generator's state: backward passes compute it again, a resumed run
 //! draws the same, and another device can draw it too.
 
+use crate::cpu::{ROWS, vectorised};
 use crate::philox::{WIDE, key, philox_wide};
+use crate::storage::{tensor, with_slice};
+use crate::{has_fast_form, node};
 use candle_core::{Device, Result, Tensor};
+use rayon::prelude::*;
 
 /// Columns that one wide Philox call decides: 4 words x 16 lanes x 2 halves.
 const COLUMNS: usize = 8 * WIDE;
@@ -59,13 +63,44 @@ impl Dropout {
         }
         Tensor::from_vec(mask, (rows, columns), device)
     }
+}
 
-    /// Dropout in plain candle operations: `x` [rows, columns].
-    pub fn reference(dropout: Option<Self>, x: &Tensor) -> Result<Tensor> {
-        let Some(dropout) = dropout else { return Ok(x.clone()) };
-        let (rows, columns) = x.dims2()?;
-        x * dropout.mask(rows, columns, x.device())?.to_dtype(x.dtype())?
+/// The plain candle form of [`dropout`].
+pub fn reference(x: &Tensor, dropout: Option<Dropout>) -> Result<Tensor> {
+    let Some(dropout) = dropout else { return Ok(x.clone()) };
+    let (rows, columns) = x.dims2()?;
+    x * dropout.mask(rows, columns, x.device())?.to_dtype(x.dtype())?
+}
+
+/// x [T, H] with elements dropped, differentiable; x itself where nothing is.
+pub fn dropout(x: &Tensor, dropout: Option<Dropout>) -> Result<Tensor> {
+    let Some(mask) = dropout else { return Ok(x.clone()) };
+    if !has_fast_form(x) {
+        return reference(x, dropout);
     }
+    let y = apply(&x.detach().contiguous()?, mask)?;
+    node::join(x, &y, move |dy| apply(dy, mask).map(Some))
+}
+
+fn apply(x: &Tensor, dropout: Dropout) -> Result<Tensor> {
+    let (_, width) = x.dims2()?;
+    with_slice(x, |x| {
+        tensor((x.len() / width.max(1), width), |y| {
+            let chunks = y.par_chunks_mut(ROWS * width).zip(x.par_chunks(ROWS * width));
+            chunks.enumerate().for_each(|(chunk, (y, x))| {
+                let rows = y.chunks_exact_mut(width).zip(x.chunks_exact(width));
+                for (i, (y, x)) in rows.enumerate() {
+                    vectorised(
+                        #[inline(always)]
+                        || {
+                            dropout.fill((chunk * ROWS + i) as u32, y);
+                            y.iter_mut().zip(x).for_each(|(y, x)| *y *= x);
+                        },
+                    );
+                }
+            });
+        })
+    })?
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 use bert_kernels::embedding::{Lookup, embedding, select_rows};
 use bert_kernels::norm::{LayerNorm, layer_norm};
-use bert_kernels::{Activation, Dropout, Parameter, Spans, activation, attention, linear, loss, node, norm};
+use bert_kernels::{Activation, Dropout, Parameter, Spans, activation, attention, dropout, linear, loss, node, norm};
 use candle_core::{DType, Device, Result, Tensor, Var};
 
 /// An operation on x [T, width] with parameters; the tests differentiate sum(output * fixed weights).
@@ -105,21 +105,22 @@ fn linear_layer() -> Result<()> {
 }
 
 #[test]
-fn layer_norm_with_and_without_dropout() -> Result<()> {
+fn layer_norm_without_residual() -> Result<()> {
     for (rows, width) in [(3, 5), (37, 34)] {
-        for dropout in [None, Dropout::new(0.3, 1, 2, 3)] {
-            check(
-                "layer norm",
-                &Case {
-                    x: (rows, width),
-                    parameters: vec![("weight", vec![width]), ("bias", vec![width])],
-                    run: &|x, p| {
-                        let norm = LayerNorm { weight: p[0].clone(), bias: p[1].clone(), epsilon: 1e-12 };
-                        layer_norm(x, &norm, dropout)
-                    },
-                },
-            )?;
-        }
+        let case = Case {
+            x: (rows, width),
+            parameters: vec![("weight", vec![width]), ("bias", vec![width])],
+            run: &|x, p| layer_norm(x, &LayerNorm { weight: p[0].clone(), bias: p[1].clone(), epsilon: 1e-12 }),
+        };
+        check("layer norm", &case)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn dropout_of_a_matrix() -> Result<()> {
+    for mask in [None, Dropout::new(0.3, 1, 2, 3)] {
+        check("dropout", &Case { x: (18, 150), parameters: vec![], run: &|x, _| dropout::dropout(&(x * 2.0)?, mask) })?;
     }
     Ok(())
 }

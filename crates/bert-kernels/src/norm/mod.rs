@@ -6,7 +6,7 @@ mod reference;
 pub use cpu::{Gradients, Saved, backward, forward};
 pub use reference::reference;
 
-use crate::{Dropout, Parameter, has_fast_form, node};
+use crate::{Parameter, has_fast_form, node};
 use candle_core::{Result, Tensor};
 
 /// Gain and bias of a layer norm, each [H], and the epsilon added to the variance.
@@ -20,12 +20,12 @@ pub struct LayerNorm {
     pub epsilon: f64,
 }
 
-/// LayerNorm(dropout(x)), x [T, H], differentiable; blocks with a residual use [`forward`] and [`backward`].
-pub fn layer_norm(x: &Tensor, norm: &LayerNorm, dropout: Option<Dropout>) -> Result<Tensor> {
+/// LayerNorm(x), x [T, H], differentiable. Blocks with a residual use [`forward`] and [`backward`].
+pub fn layer_norm(x: &Tensor, norm: &LayerNorm) -> Result<Tensor> {
     if !has_fast_form(x) {
-        return reference(x, None, norm, dropout);
+        return reference(x, None, norm, None);
     }
-    let (y, saved) = forward(&x.detach().contiguous()?, None, norm, dropout)?;
+    let (y, saved) = forward(&x.detach().contiguous()?, None, norm, None)?;
     let norm = norm.clone();
-    node::join(x, &y, move |dy| backward(dy, &saved, &norm, dropout).map(|grads| Some(grads.x)))
+    node::join(x, &y, move |dy| backward(dy, &saved, &norm, None).map(|grads| Some(grads.x)))
 }

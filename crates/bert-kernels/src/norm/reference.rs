@@ -1,10 +1,10 @@
 use super::LayerNorm;
-use crate::Dropout;
+use crate::{Dropout, dropout};
 use candle_core::{D, Result, Tensor};
 
 /// The plain candle form: LayerNorm(dropout(x) + residual), x and residual [T, H].
 pub fn reference(x: &Tensor, residual: Option<&Tensor>, norm: &LayerNorm, dropout: Option<Dropout>) -> Result<Tensor> {
-    let x = Dropout::reference(dropout, x)?;
+    let x = dropout::reference(x, dropout)?;
     let z = match residual {
         Some(residual) => (x + residual)?,
         None => x,
