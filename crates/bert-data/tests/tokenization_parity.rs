@@ -54,10 +54,8 @@ fn golden() -> Golden {
 
 /// The folder of shared test data, or `None` after saying that the test is skipped.
 fn shared_data(test: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("BERT_SHARED_DATA").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
-        PathBuf::from,
-    );
+    let folder = std::env::var_os("BERT_SHARED_DATA")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
     if folder.is_dir() {
         return Some(folder);
     }
@@ -85,11 +83,7 @@ fn chosen_lines(source: &Source, data: &Path, wanted: usize) -> Vec<String> {
         .stderr(Stdio::inherit())
         .output()
         .unwrap();
-    assert!(
-        output.status.success(),
-        "{} cannot be unpacked",
-        source.file
-    );
+    assert!(output.status.success(), "{} cannot be unpacked", source.file);
     let lines: Vec<String> = output
         .stdout
         .split(|&byte| byte == b'\n')
@@ -111,10 +105,7 @@ fn open(name: &str, lowercase: bool, data: &Path) -> WordPiece {
 
 /// What is hashed for a line: the number of its ids, then the ids, as little-endian 32-bit integers.
 fn record(ids: &[u32]) -> Vec<u8> {
-    std::iter::once(ids.len() as u32)
-        .chain(ids.iter().copied())
-        .flat_map(u32::to_le_bytes)
-        .collect()
+    std::iter::once(ids.len() as u32).chain(ids.iter().copied()).flat_map(u32::to_le_bytes).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -132,11 +123,8 @@ fn ten_thousand_lines_of_real_text_get_the_ids_of_hugging_face() {
         return;
     }
     let golden = golden();
-    let lines: Vec<String> = golden
-        .sources
-        .iter()
-        .flat_map(|source| chosen_lines(source, &data, golden.lines_per_source))
-        .collect();
+    let lines: Vec<String> =
+        golden.sources.iter().flat_map(|source| chosen_lines(source, &data, golden.lines_per_source)).collect();
     assert_eq!(lines.len(), 10_000);
     for (name, expected) in &golden.vocabularies {
         let tokenizer = open(name, expected.lowercase, &data);
@@ -145,10 +133,7 @@ fn ten_thousand_lines_of_real_text_get_the_ids_of_hugging_face() {
             let first = index * golden.lines_per_block;
             let mut hash = Sha256::new();
             let mut tokens = 0;
-            for (offset, line) in lines[first..first + golden.lines_per_block]
-                .iter()
-                .enumerate()
-            {
+            for (offset, line) in lines[first..first + golden.lines_per_block].iter().enumerate() {
                 let ids = tokenizer.encode(line);
                 let bytes = record(&ids);
                 assert_eq!(
@@ -157,9 +142,7 @@ fn ten_thousand_lines_of_real_text_get_the_ids_of_hugging_face() {
                     "{name}: line {} gets other ids; compare with `tokenization.py --show {}`\n{line}\n{:?}",
                     first + offset,
                     first + offset,
-                    ids.iter()
-                        .map(|&id| tokenizer.decode_token(id))
-                        .collect::<Vec<_>>(),
+                    ids.iter().map(|&id| tokenizer.decode_token(id)).collect::<Vec<_>>(),
                 );
                 tokens += ids.len();
                 hash.update(&bytes);
@@ -182,12 +165,7 @@ fn hard_strings_get_the_ids_of_hugging_face() {
     for (name, expected) in &golden().vocabularies {
         let tokenizer = open(name, expected.lowercase, &data);
         for case in &expected.edge_cases {
-            assert_eq!(
-                tokenizer.encode(&case.text),
-                case.ids,
-                "{name}: {:?}",
-                case.text
-            );
+            assert_eq!(tokenizer.encode(&case.text), case.ids, "{name}: {:?}", case.text);
         }
     }
 }

@@ -1,0 +1,163 @@
+//! The one error type of this crate. A message says what is wrong, where, and what to do about it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Result of everything in this crate that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What can go wrong between a raw corpus and a batch of examples.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused to read or write something.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was being done, as a verb: "read", "create", "rename".
+        action: &'static str,
+        /// The file or folder it was done to.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+
+    /// An input pattern is not a valid glob, or names nothing.
+    #[error("input `{pattern}`: {reason}")]
+    Input {
+        /// The pattern as the user gave it.
+        pattern: String,
+        /// What is wrong with it, and the cure.
+        reason: String,
+    },
+
+    /// A setting is outside the range in which it means something.
+    #[error("{name}: {reason}")]
+    Setting {
+        /// The setting, named as on the command line without the dashes.
+        name: &'static str,
+        /// Its value, the range, and the cure.
+        reason: String,
+    },
+
+    /// A text file holds bytes that are not UTF-8.
+    #[error(
+        "{}, line {line}: the byte at offset {offset} is not UTF-8. Convert the file (for instance with `iconv -t UTF-8`); a compressed file has to be unpacked first",
+        path.display()
+    )]
+    NotUtf8 {
+        /// The file.
+        path: PathBuf,
+        /// Line of the first bad byte, counted from 1.
+        line: u64,
+        /// Offset of the first bad byte in the file, counted from 0.
+        offset: u64,
+    },
+
+    /// A corpus file does not follow the format it is read as.
+    #[error("{}, line {line}: {reason}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Line, counted from 1.
+        line: u64,
+        /// What was expected, and the cure.
+        reason: String,
+    },
+
+    /// The input files hold no text at all.
+    #[error("the corpus is empty: no text in {inputs}. Give files that hold text, one paragraph a line")]
+    EmptyCorpus {
+        /// The inputs that were read.
+        inputs: String,
+    },
+
+    /// Next-sentence prediction draws its random sentence from another document, and there is none.
+    #[error(
+        "the {split} split has {found} usable document(s) of {documents} in the corpus, and next-sentence pairs need at least 2, because a random second segment comes from another document. {cure}"
+    )]
+    TooFewDocuments {
+        /// "train" or "validation".
+        split: &'static str,
+        /// Documents with at least one token in that split.
+        found: u64,
+        /// Documents with at least one token in the whole corpus.
+        documents: u64,
+        /// What to change.
+        cure: &'static str,
+    },
+
+    /// A vocabulary or tokenizer folder cannot be used.
+    #[error("vocabulary {}: {reason}", path.display())]
+    Vocabulary {
+        /// The folder or file, or `<memory>` for a vocabulary that was handed over as a list.
+        path: PathBuf,
+        /// What is wrong with it, and the cure.
+        reason: String,
+    },
+
+    /// An output folder exists already and would be different.
+    #[error("{} exists already: {difference}. Choose another --output, or pass --overwrite to replace it", path.display())]
+    OutputExists {
+        /// The folder.
+        path: PathBuf,
+        /// How it differs from what was asked for.
+        difference: String,
+    },
+
+    /// A file of this crate's own making is damaged or is not what it says it is.
+    #[error("{}: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit, and the cure.
+        reason: String,
+    },
+
+    /// A fine-tuning task's file does not follow the official layout.
+    #[error("{}, line {line}, column {column}: {reason}", path.display())]
+    TaskFile {
+        /// The file.
+        path: PathBuf,
+        /// Line, counted from 1.
+        line: u64,
+        /// Column, counted from 1 and with its name where it has one.
+        column: String,
+        /// What was expected.
+        reason: String,
+    },
+
+    /// Encoding as Arrow failed.
+    #[error("cannot write {} as Arrow: {source}", path.display())]
+    Arrow {
+        /// The file.
+        path: PathBuf,
+        /// Arrow's reason.
+        source: arrow::error::ArrowError,
+    },
+}
+
+impl Error {
+    /// True when the request was wrong (exit code 2), false when the work failed (exit code 1).
+    ///
+    /// The line between them: a request is wrong when the user's flags, paths or settings alone explain the error;
+    /// what is found inside a corpus or a data file is a failure of the work.
+    pub fn is_request(&self) -> bool {
+        match self {
+            Error::Input { .. } | Error::Setting { .. } | Error::Vocabulary { .. } | Error::OutputExists { .. } => true,
+            Error::Io { action, source, .. } => *action == "open" && source.kind() == io::ErrorKind::NotFound,
+            Error::NotUtf8 { .. }
+            | Error::Malformed { .. }
+            | Error::EmptyCorpus { .. }
+            | Error::TooFewDocuments { .. }
+            | Error::Damaged { .. }
+            | Error::TaskFile { .. }
+            | Error::Arrow { .. } => false,
+        }
+    }
+
+    /// Makes the closure that turns an [`io::Error`] into one that names the file: `.map_err(Error::io("read", path))`.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+        let path = path.to_owned();
+        move |source| Error::Io { action, path, source }
+    }
+}

@@ -1,0 +1,237 @@
+//! `manifest.json`: what a dataset is, what it was made from and how, and the checksums of its files.
+//!
+//! It holds nothing that differs between two runs of the same request, such as a time or the number of workers.
+
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::build::Sentences;
+use crate::checksum::{read_sums, sha256_hex};
+use crate::error::{Error, Result};
+use crate::examples::Split;
+use crate::sources::{Format, InputRecord};
+
+/// Name of the manifest in a dataset's folder.
+pub const MANIFEST_FILE: &str = "manifest.json";
+/// Version of the layout of the folder; another number means another reader.
+pub const LAYOUT: u32 = 1;
+
+/// The manifest of a dataset.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of the layout, [`LAYOUT`].
+    pub layout: u32,
+    /// The settings that made it.
+    pub settings: Settings,
+    /// The tokenizer, a copy of which lies in `tokenizer/`.
+    pub tokenizer: TokenizerRecord,
+    /// The corpus files, in the order in which they were read.
+    pub inputs: Vec<InputRecord>,
+    /// What was read.
+    pub corpus: CorpusCounts,
+    /// What became of it, per split; a split that was not asked for is not listed.
+    pub splits: Vec<SplitCounts>,
+    /// The Arrow files.
+    pub files: Vec<FileRecord>,
+}
+
+/// The settings that determine a dataset's examples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// How examples are made of documents; `nsp`: pairs for next-sentence prediction.
+    pub pairing: String,
+    /// Longest example, in tokens, `[CLS]` and both `[SEP]` included.
+    pub seq_len: usize,
+    /// Share of the documents whose examples aim at a random shorter length.
+    pub short_seq_prob: f64,
+    /// Share of the documents held out for validation.
+    pub validation: f64,
+    /// Number of files of the training split.
+    pub shards: usize,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// The format asked for.
+    pub format: Format,
+    /// Whether lines were cut into sentences.
+    pub sentences: Sentences,
+}
+
+/// Which tokenizer made the ids.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenizerRecord {
+    /// Digest of the vocabulary and the normalisation.
+    pub digest: String,
+    /// Number of tokens; all ids are below it.
+    pub vocab_size: usize,
+    /// How ids are stored: `uint16` while the vocabulary has fewer than 65,536 tokens, else `uint32`.
+    pub id_type: String,
+}
+
+/// What was read from the corpus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CorpusCounts {
+    /// All documents.
+    pub documents: u64,
+    /// Documents dropped because they hold no token.
+    pub documents_empty: u64,
+    /// Sentences with at least one token.
+    pub sentences: u64,
+    /// Sentences dropped because they hold no token (control characters only).
+    pub sentences_empty: u64,
+    /// All tokens.
+    pub tokens: u64,
+}
+
+/// What became of the documents of one split. Every token of `tokens` is either in `tokens_kept` or in `tokens_truncated`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SplitCounts {
+    /// The split.
+    pub split: Split,
+    /// Its documents, the empty ones left out.
+    pub documents: u64,
+    /// Their sentences.
+    pub sentences: u64,
+    /// Their tokens.
+    pub tokens: u64,
+    /// Examples made.
+    pub examples: u64,
+    /// Examples whose second segment comes from another document.
+    pub examples_random_next: u64,
+    /// Tokens that stand in the example of their own place in the text.
+    pub tokens_kept: u64,
+    /// Tokens dropped because their example was longer than `seq_len`.
+    pub tokens_truncated: u64,
+    /// Tokens of random second segments: copies, in addition to those kept.
+    pub tokens_random: u64,
+    /// `[CLS]` and `[SEP]` added.
+    pub tokens_special: u64,
+}
+
+/// One Arrow file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRecord {
+    /// File name in the folder.
+    pub name: String,
+    /// The split it belongs to.
+    pub split: Split,
+    /// Number of examples.
+    pub examples: u64,
+    /// Number of tokens, special tokens included.
+    pub tokens: u64,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+}
+
+impl Manifest {
+    /// Reads the manifest of a dataset and checks it against the folder's list of checksums.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the folder has none, [`Error::Damaged`] when it was changed or has another layout.
+    pub fn read(dir: &Path) -> Result<Self> {
+        let path = dir.join(MANIFEST_FILE);
+        let damaged = |reason: String| Error::Damaged { path: path.clone(), reason };
+        let bytes = fs::read(&path).map_err(Error::io("open", &path))?;
+        let sums = read_sums(dir)?;
+        if sums.get(MANIFEST_FILE) != Some(&sha256_hex(&bytes)) {
+            return Err(damaged(
+                "its checksum is not the one in SHA256SUMS: it was changed after it was written. Build the dataset again"
+                    .into(),
+            ));
+        }
+        let manifest: Manifest = serde_json::from_slice(&bytes)
+            .map_err(|e| damaged(format!("not a manifest this version can read: {e}")))?;
+        if manifest.layout != LAYOUT {
+            return Err(damaged(format!(
+                "layout {} and this program reads layout {LAYOUT}; build the dataset again",
+                manifest.layout
+            )));
+        }
+        Ok(manifest)
+    }
+
+    /// The text of `manifest.json`.
+    pub(crate) fn to_json(&self) -> String {
+        // Serialising these types cannot fail: no maps with keys other than strings, no values that refuse.
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+
+    /// The counts of a split; none when it was not made.
+    pub fn split(&self, split: Split) -> Option<&SplitCounts> {
+        self.splits.iter().find(|counts| counts.split == split)
+    }
+
+    /// In words, how the request that made `self` differs from `settings`, `tokenizer` and `inputs`; none when it does not.
+    pub(crate) fn difference(
+        &self,
+        settings: &Settings,
+        tokenizer: &TokenizerRecord,
+        inputs: &[InputRecord],
+    ) -> Option<String> {
+        let (old, new) = (serde_json::to_value(&self.settings), serde_json::to_value(settings));
+        if let (Ok(serde_json::Value::Object(old)), Ok(serde_json::Value::Object(new))) = (old, new) {
+            let differing: Vec<String> = new
+                .iter()
+                .filter(|(key, value)| old.get(*key) != Some(value))
+                .map(|(key, value)| {
+                    let was = old.get(key).map_or("nothing".into(), ToString::to_string);
+                    format!("{key} is {was} there and {value} in this request")
+                })
+                .collect();
+            if !differing.is_empty() {
+                return Some(differing.join(", "));
+            }
+        }
+        if self.tokenizer != *tokenizer {
+            return Some("it was made with another tokenizer".into());
+        }
+        if self.inputs.len() != inputs.len() {
+            return Some(format!(
+                "it was made from {} input files and this request has {}",
+                self.inputs.len(),
+                inputs.len()
+            ));
+        }
+        let changed = self.inputs.iter().zip(inputs).find(|(old, new)| old != new);
+        changed.map(|(old, new)| match old.path == new.path {
+            true => format!("the input {} has changed since", new.path),
+            false => format!("it was made from {} and this request has {} in its place", old.path, new.path),
+        })
+    }
+}
+
+impl SplitCounts {
+    /// All counts at zero.
+    pub(crate) fn new(split: Split) -> Self {
+        SplitCounts {
+            split,
+            documents: 0,
+            sentences: 0,
+            tokens: 0,
+            examples: 0,
+            examples_random_next: 0,
+            tokens_kept: 0,
+            tokens_truncated: 0,
+            tokens_random: 0,
+            tokens_special: 0,
+        }
+    }
+
+    /// Adds the counts of another part of the same split.
+    pub(crate) fn add(&mut self, other: &SplitCounts) {
+        self.documents += other.documents;
+        self.sentences += other.sentences;
+        self.tokens += other.tokens;
+        self.examples += other.examples;
+        self.examples_random_next += other.examples_random_next;
+        self.tokens_kept += other.tokens_kept;
+        self.tokens_truncated += other.tokens_truncated;
+        self.tokens_random += other.tokens_random;
+        self.tokens_special += other.tokens_special;
+    }
+}

@@ -1,0 +1,259 @@
+//! Masked language modelling: which tokens of an example are to be predicted, and what stands in their place.
+//!
+//! Numbers from Devlin et al. 2019, section 3.1: 15% of the tokens are chosen; 80% of those become `[MASK]`, 10% a random
+//! token, 10% stay. The draws are a function of (seed, epoch, example): each epoch masks differently, and a resumed run
+//! masks as one that never stopped.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::random::{Purpose, Random};
+use crate::tokenizer::WordPiece;
+
+/// How much is masked, and with what.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct MaskingOptions {
+    /// Share of the tokens to predict; special tokens count towards the length, as in the original code. Default 0.15.
+    pub rate: f64,
+    /// Share of the chosen tokens that become `[MASK]`. Default 0.8.
+    pub mask: f64,
+    /// Share of the chosen tokens that become a random token; the rest stays as it is. Default 0.1.
+    pub random: f64,
+    /// Most tokens to predict in one example. Default 20, which fits length 128; 512 wants 76 or 80.
+    pub max_predictions: usize,
+}
+
+impl Default for MaskingOptions {
+    fn default() -> Self {
+        MaskingOptions { rate: 0.15, mask: 0.8, random: 0.1, max_predictions: 20 }
+    }
+}
+
+/// Draws masks for one vocabulary.
+#[derive(Debug, Clone)]
+pub struct Masker {
+    options: MaskingOptions,
+    mask_id: u32,
+    vocabulary: Arc<Vocabulary>,
+}
+
+#[derive(Debug)]
+struct Vocabulary {
+    /// The tokens that may be predicted and that may stand in for another: all but the special ones.
+    ordinary: Vec<u32>,
+    /// For each id, whether it is in `ordinary`.
+    is_ordinary: Vec<bool>,
+}
+
+impl Masker {
+    /// A masker for this vocabulary.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] when a share is outside 0..=1, `mask` and `random` exceed 1 together, or nothing may be predicted.
+    pub fn new(options: MaskingOptions, tok: &WordPiece) -> Result<Self> {
+        let share = |name: &'static str, value: f64| match value {
+            value if (0.0..=1.0).contains(&value) => Ok(()),
+            value => Err(Error::Setting { name, reason: format!("{value} is not a share between 0 and 1") }),
+        };
+        share("masking rate", options.rate)?;
+        share("masking mask", options.mask)?;
+        share("masking random", options.random)?;
+        // A little more than 1, for sums like 0.8 + 0.2 that are not exact.
+        share("masking mask + random", (options.mask + options.random) / (1.0 + 1e-9))?;
+        if options.max_predictions == 0 {
+            return Err(Error::Setting {
+                name: "masking max_predictions",
+                reason: "0 leaves nothing to learn from; the original uses 20 for length 128".into(),
+            });
+        }
+        let is_ordinary: Vec<bool> = (0..tok.vocab_size() as u32).map(|id| !tok.is_special(id)).collect();
+        let ordinary = (0..tok.vocab_size() as u32).filter(|&id| is_ordinary[id as usize]).collect();
+        Ok(Masker { options, mask_id: tok.special().mask, vocabulary: Arc::new(Vocabulary { ordinary, is_ordinary }) })
+    }
+
+    /// How much is masked, and with what.
+    pub fn options(&self) -> MaskingOptions {
+        self.options
+    }
+
+    /// Masks `ids` in place. `positions` receives the chosen positions in ascending order and `labels` the tokens that
+    /// stood there; both are cleared first.
+    ///
+    /// The number chosen is `min(max_predictions, max(1, round(len x rate)))`, the length including the special tokens
+    /// (`create_pretraining_data.py` of google-research/bert, whose `round` takes halves to the even side), and never more
+    /// than there are ordinary tokens.
+    pub fn mask(
+        &self,
+        ids: &mut [u32],
+        seed: u64,
+        epoch: u64,
+        example: u64,
+        positions: &mut Vec<u32>,
+        labels: &mut Vec<u32>,
+    ) {
+        let vocabulary = &*self.vocabulary;
+        let is_ordinary = |id: u32| vocabulary.is_ordinary.get(id as usize).copied() == Some(true);
+        positions.clear();
+        labels.clear();
+        positions.extend((0..ids.len() as u32).filter(|&position| is_ordinary(ids[position as usize])));
+
+        let wanted = (ids.len() as f64 * self.options.rate).round_ties_even() as usize;
+        let count = wanted.max(1).min(self.options.max_predictions).min(positions.len());
+        let mut random = Random::new(seed, Purpose::Mask, epoch, example);
+        // The first `count` steps of a Fisher-Yates shuffle: every set of positions is equally likely.
+        for i in 0..count {
+            let j = i + random.below((positions.len() - i) as u64) as usize;
+            positions.swap(i, j);
+        }
+        positions.truncate(count);
+        positions.sort_unstable();
+        for &position in &*positions {
+            let id = &mut ids[position as usize];
+            labels.push(*id);
+            let draw = random.unit();
+            if draw < self.options.mask {
+                *id = self.mask_id;
+            } else if draw < self.options.mask + self.options.random {
+                *id = vocabulary.ordinary[random.below(vocabulary.ordinary.len() as u64) as usize];
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn vocabulary(words: usize) -> WordPiece {
+        let mut tokens: Vec<String> =
+            "[PAD] [unused0] [UNK] [CLS] [SEP] [MASK] [unused1]".split(' ').map(String::from).collect();
+        tokens.extend((0..words).map(|i| format!("w{i}")));
+        WordPiece::from_vocab(tokens, true).unwrap()
+    }
+
+    fn sequence(tok: &WordPiece, len: usize) -> Vec<u32> {
+        let s = tok.special();
+        let mut ids: Vec<u32> = (0..len as u32).map(|i| 7 + i * 13 % 50).collect();
+        ids[0] = s.cls;
+        ids[len / 2] = s.sep;
+        ids[len - 1] = s.sep;
+        ids
+    }
+
+    /// Three and a half standard deviations of a binomial: exceeded once in two thousand.
+    fn within(count: f64, draws: f64, share: f64) {
+        let bound = 3.5 * (draws * share * (1.0 - share)).sqrt();
+        assert!((count - draws * share).abs() < bound, "{count} of {draws}, expected a share of {share}");
+    }
+
+    #[test]
+    fn numbers_are_those_of_the_original_code() {
+        let tok = vocabulary(50);
+        let masker = Masker::new(MaskingOptions::default(), &tok).unwrap();
+        let (mut positions, mut labels) = (Vec::new(), Vec::new());
+        // Python 3: min(20, max(1, int(round(n * .15)))) for these n.
+        for (len, expected) in [(5, 1), (10, 2), (30, 4), (50, 8), (70, 10), (128, 19), (512, 20)] {
+            let mut ids = sequence(&tok, len);
+            masker.mask(&mut ids, 1, 0, 0, &mut positions, &mut labels);
+            assert_eq!(positions.len(), expected, "length {len}");
+            assert_eq!(labels.len(), expected);
+        }
+    }
+
+    #[test]
+    fn shares_and_random_tokens_are_within_binomial_bounds() {
+        let tok = vocabulary(50);
+        let masker = Masker::new(MaskingOptions::default(), &tok).unwrap();
+        let original = sequence(&tok, 100);
+        let (mut positions, mut labels) = (Vec::new(), Vec::new());
+        let (mut masked, mut kept, mut chosen) = (0.0, 0.0, 0.0);
+        let mut by_position = vec![0.0; original.len()];
+        let mut replacements = vec![0.0; tok.vocab_size()];
+        let examples = 4000;
+        for example in 0..examples {
+            let mut ids = original.clone();
+            masker.mask(&mut ids, 3, 1, example, &mut positions, &mut labels);
+            assert!(positions.is_sorted_by(|a, b| a < b));
+            for (&position, &label) in positions.iter().zip(&labels) {
+                let position = position as usize;
+                assert_eq!(label, original[position]);
+                assert!(!tok.is_special(label), "a special token was masked");
+                by_position[position] += 1.0;
+                chosen += 1.0;
+                match ids[position] {
+                    id if id == tok.special().mask => masked += 1.0,
+                    id if id == label => kept += 1.0,
+                    id => replacements[id as usize] += 1.0,
+                }
+            }
+            for position in (0..ids.len()).filter(|p| !positions.contains(&(*p as u32))) {
+                assert_eq!(ids[position], original[position], "a token that was not chosen changed");
+            }
+        }
+        assert_eq!(chosen, f64::from(15 * examples as u32));
+        within(masked, chosen, 0.8);
+        // A random token is the original one once in 50: it then counts as kept.
+        within(kept, chosen, 0.1 + 0.1 / 50.0);
+        let random: f64 = replacements.iter().sum();
+        within(random, chosen, 0.1 * 49.0 / 50.0);
+        for (position, &count) in by_position.iter().enumerate() {
+            match tok.is_special(original[position]) {
+                true => assert_eq!(count, 0.0),
+                false => within(count, examples as f64, 15.0 / 97.0),
+            }
+        }
+        // Uniform over the ordinary tokens, and never a special one. Tokens that stand often in the text are a little rarer
+        // among the visible replacements; 49 of 50 is close enough to uniform for this bound: 49 degrees of freedom, 0.001.
+        let expected = random / 50.0;
+        let mut chi_square = 0.0;
+        for (id, &count) in replacements.iter().enumerate() {
+            match tok.is_special(id as u32) {
+                true => assert_eq!(count, 0.0, "a special token was drawn as a random one"),
+                false => chi_square += (count - expected).powi(2) / expected,
+            }
+        }
+        assert!(chi_square < 85.4, "chi-square {chi_square}");
+    }
+
+    #[test]
+    fn masks_follow_from_seed_epoch_and_example_alone() {
+        let tok = vocabulary(50);
+        let masker = Masker::new(MaskingOptions::default(), &tok).unwrap();
+        let mask = |seed, epoch, example| {
+            let mut ids = sequence(&tok, 100);
+            let (mut positions, mut labels) = (vec![9], vec![9]);
+            masker.mask(&mut ids, seed, epoch, example, &mut positions, &mut labels);
+            (ids, positions, labels)
+        };
+        assert_eq!(mask(1, 2, 3), mask(1, 2, 3));
+        assert_ne!(mask(1, 2, 3).1, mask(2, 2, 3).1);
+        assert_ne!(mask(1, 2, 3).1, mask(1, 3, 3).1);
+        assert_ne!(mask(1, 2, 3).1, mask(1, 2, 4).1);
+    }
+
+    #[test]
+    fn a_sequence_of_special_tokens_is_left_alone() {
+        let tok = vocabulary(3);
+        let masker = Masker::new(MaskingOptions::default(), &tok).unwrap();
+        let mut ids = vec![tok.special().cls, tok.special().unk, tok.special().sep];
+        let (mut positions, mut labels) = (Vec::new(), Vec::new());
+        masker.mask(&mut ids, 1, 1, 1, &mut positions, &mut labels);
+        assert!(positions.is_empty() && labels.is_empty());
+        assert_eq!(ids, [tok.special().cls, tok.special().unk, tok.special().sep]);
+    }
+
+    #[test]
+    fn impossible_shares_are_refused() {
+        let tok = vocabulary(3);
+        for options in [
+            MaskingOptions { rate: 1.5, ..Default::default() },
+            MaskingOptions { mask: 0.8, random: 0.3, ..Default::default() },
+            MaskingOptions { rate: f64::NAN, ..Default::default() },
+            MaskingOptions { max_predictions: 0, ..Default::default() },
+        ] {
+            assert!(Masker::new(options, &tok).unwrap_err().is_request());
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! How often each word occurs in a corpus.
+
+use std::sync::{Mutex, PoisonError};
+
+use ahash::AHashMap;
+use rayon::prelude::*;
+
+use super::LONGEST_WORD;
+use crate::error::Result;
+use crate::progress::Progress;
+use crate::sources::{self, Format, Input};
+use crate::tokenizer::{CUTS, Normalization, WordPiece};
+
+/// Text read at a time for each thread, in bytes.
+const GROUP_BYTES_PER_WORKER: usize = 4 << 20;
+
+type Counts = AHashMap<Box<str>, u64>;
+
+/// The words of the corpus with their counts, sorted by word. A word is what a word piece cannot cross: normalised, between
+/// white space and punctuation, punctuation marks words of their own.
+pub(super) fn count_words(
+    inputs: &[Input],
+    format: Format,
+    normalization: Normalization,
+    progress: &dyn Progress,
+) -> Result<Vec<(Box<str>, u64)>> {
+    let workers = rayon::current_num_threads();
+    progress.start("counting words", Some(inputs.iter().map(Input::bytes).sum()), "bytes");
+    // One table a thread, so that threads do not wait for each other; sums do not depend on who counted what.
+    let tables: Vec<Mutex<Counts>> = (0..workers).map(|_| Mutex::default()).collect();
+    sources::for_each_group(inputs, format, GROUP_BYTES_PER_WORKER * workers, |group| {
+        let lines: Vec<&String> = group.iter().flat_map(|document| &document.paragraphs).collect();
+        lines.par_chunks(512).for_each(|lines| {
+            let thread = rayon::current_thread_index().unwrap_or(0) % workers;
+            let mut table = tables[thread].lock().unwrap_or_else(PoisonError::into_inner);
+            for piece in lines.iter().flat_map(|line| line.split(CUTS)) {
+                add(&mut table, piece, 1);
+            }
+        });
+        progress.advance(lines.iter().map(|line| line.len() as u64 + 1).sum());
+        Ok(())
+    })?;
+
+    let mut raw = Counts::default();
+    for table in tables {
+        for (piece, count) in table.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            *raw.entry(piece).or_default() += count;
+        }
+    }
+    // Each different piece of text is normalised and cut into words once, however often it occurs.
+    let raw: Vec<(Box<str>, u64)> = raw.into_iter().collect();
+    let words = raw
+        .par_chunks(4096)
+        .map(|pieces| {
+            let mut words = Counts::default();
+            for (piece, count) in pieces {
+                WordPiece::words(normalization, piece, |word| {
+                    if word.chars().count() <= LONGEST_WORD {
+                        add(&mut words, word, *count);
+                    }
+                });
+            }
+            words
+        })
+        .reduce(Counts::default, |mut a, mut b| {
+            if a.len() < b.len() {
+                std::mem::swap(&mut a, &mut b);
+            }
+            for (word, count) in b {
+                *a.entry(word).or_default() += count;
+            }
+            a
+        });
+    let mut words: Vec<(Box<str>, u64)> = words.into_iter().collect();
+    words.par_sort_unstable();
+    progress.finish(&format!(
+        "counted {} words, {} of them different",
+        words.iter().map(|(_, count)| count).sum::<u64>(),
+        words.len()
+    ));
+    Ok(words)
+}
+
+fn add(counts: &mut Counts, word: &str, count: u64) {
+    if word.is_empty() {
+        return;
+    }
+    match counts.get_mut(word) {
+        Some(n) => *n += count,
+        None => {
+            counts.insert(word.into(), count);
+        }
+    }
+}
