@@ -35,6 +35,7 @@ pub mod build;
 pub mod checksum;
 mod error;
 pub mod examples;
+pub mod inspect;
 pub mod loader;
 pub mod manifest;
 mod mapping;
@@ -45,8 +46,10 @@ mod random;
 pub mod sample;
 pub mod sources;
 mod staging;
+pub mod stats;
 pub mod tasks;
 pub mod tokenizer;
+pub mod verify;
 pub mod vocab;
 mod workers;
 

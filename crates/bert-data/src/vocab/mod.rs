@@ -7,9 +7,12 @@
 mod count;
 mod merge;
 
+use std::path::Path;
+
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::sources::{self, Format};
+use crate::staging::Staging;
 use crate::tokenizer::{Normalization, SPECIAL_TOKENS, WordPiece};
 
 /// The prefix of a piece that continues a word.
@@ -85,4 +88,16 @@ pub fn train(opts: &VocabOptions, progress: &dyn Progress) -> Result<WordPiece> 
     let pieces = merge::merge(&words, alphabet, room, opts.min_frequency, progress);
     let tokens = SPECIAL_TOKENS.iter().map(ToString::to_string).chain(pieces).collect();
     WordPiece::from_vocab(tokens, opts.lowercase)
+}
+
+/// As [`train`], into a folder, which appears when it is complete. With `overwrite` an earlier vocabulary is replaced.
+///
+/// # Errors
+/// As [`train`], and [`Error::OutputExists`] when there is one and `overwrite` is not set; an existing output stays as it was.
+pub fn train_to(opts: &VocabOptions, output: &Path, overwrite: bool, progress: &dyn Progress) -> Result<WordPiece> {
+    let staging = Staging::begin(output, "vocab.txt", overwrite)?;
+    let tokenizer = train(opts, progress)?;
+    tokenizer.save(staging.folder())?;
+    staging.commit()?;
+    Ok(tokenizer)
 }

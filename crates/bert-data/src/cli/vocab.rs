@@ -1,0 +1,51 @@
+//! `bert-data vocab`
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use bert_data::progress::Bars;
+use bert_data::vocab::{VocabOptions, train_to};
+
+use super::{Corpus, Failure};
+
+/// Arguments of `bert-data vocab`.
+#[derive(clap::Args)]
+pub(super) struct Vocab {
+    #[command(flatten)]
+    corpus: Corpus,
+    /// Number of tokens, special tokens included; a small corpus may give fewer
+    #[arg(long, default_value_t = 30_522, value_name = "N")]
+    size: usize,
+    /// Keep capital letters and accents
+    #[arg(long)]
+    cased: bool,
+    /// Pairs of pieces that occur more seldom are not merged
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    min_frequency: u64,
+    /// Most different characters; rarer ones become [UNK]
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    alphabet: usize,
+    /// Folder to make: vocab.txt, tokenizer.json, tokenizer_config.json, special_tokens_map.json
+    #[arg(long, value_name = "DIR")]
+    output: PathBuf,
+    /// Replace an earlier vocabulary
+    #[arg(long)]
+    overwrite: bool,
+}
+
+impl Vocab {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let options = VocabOptions {
+            input: self.corpus.input,
+            format: self.corpus.format,
+            size: self.size,
+            lowercase: !self.cased,
+            min_frequency: self.min_frequency,
+            alphabet: self.alphabet,
+            workers: self.corpus.workers,
+        };
+        let tokenizer = train_to(&options, &self.output, self.overwrite, &Bars::new())?;
+        writeln!(std::io::stdout(), "{}: {} tokens", self.output.display(), tokenizer.vocab_size())?;
+        Ok(())
+    }
+}

@@ -1,0 +1,83 @@
+//! An example as a person reads it.
+
+use std::fmt::Write;
+
+use crate::error::{Error, Result};
+use crate::examples::ExampleSet;
+use crate::loader::MaskedExample;
+use crate::masking::Masker;
+use crate::tokenizer::WordPiece;
+
+/// Columns of the text.
+const WIDTH: usize = 100;
+
+/// Example `index` as a training run with this seed sees it in this epoch. A masked token is shown as `[MASK](original)`, a
+/// replaced one as `random(original)`, one to predict that was left alone as `token(=)`.
+///
+/// # Errors
+/// [`Error::Setting`] when the split has no such example.
+pub fn describe(
+    set: &ExampleSet,
+    tok: &WordPiece,
+    masker: &Masker,
+    seed: u64,
+    epoch: u64,
+    index: usize,
+) -> Result<String> {
+    if index >= set.len() {
+        return Err(Error::Setting {
+            name: "example",
+            reason: format!(
+                "{index} is not there; the {} split has {} examples, counted from 0",
+                set.split().name(),
+                set.len()
+            ),
+        });
+    }
+    let example = MaskedExample::new(set, masker, seed, epoch, index);
+    let words = words(&example, tok);
+    let (first, second) = words.split_at(example.second_start);
+    let next = if example.is_random_next { "B comes from another document" } else { "B follows A in its document" };
+    let mut text = String::new();
+    // Writing into a String cannot fail.
+    let _ =
+        writeln!(text, "{} example {index} of {}, masks of seed {seed}, epoch {epoch}", set.split().name(), set.len());
+    let _ = writeln!(text, "{} tokens, {} to predict; {next}\n", words.len(), example.positions.len());
+    for (name, segment) in [("A", first), ("B", second)] {
+        let _ = writeln!(text, "{name}  {}\n", wrap(segment));
+    }
+    Ok(text)
+}
+
+/// The tokens as they are shown.
+fn words(example: &MaskedExample, tok: &WordPiece) -> Vec<String> {
+    let mut words: Vec<String> = example.input_ids.iter().map(|&id| tok.decode_token(id).to_string()).collect();
+    for (&position, &label) in example.positions.iter().zip(&example.labels) {
+        let position = position as usize;
+        let original = match example.input_ids[position] == label {
+            true => "=",
+            false => tok.decode_token(label),
+        };
+        words[position] = format!("{}({original})", words[position]);
+    }
+    words
+}
+
+/// Words in lines of [`WIDTH`] columns, with room for the segment's name at the left.
+fn wrap(words: &[String]) -> String {
+    let mut text = String::new();
+    let mut column = 0;
+    for word in words {
+        let width = word.chars().count();
+        if column > 0 && column + 1 + width > WIDTH {
+            text.push_str("\n   ");
+            column = 0;
+        } else if column > 0 {
+            text.push(' ');
+            column += 1;
+        }
+        text.push_str(word);
+        column += width;
+    }
+    text
+}
