@@ -101,6 +101,7 @@ impl ParameterStore {
             let mut shape = value.dims().to_vec();
             shape[0] /= names.len();
             let mut parts = Vec::new();
+            let before = report.loaded.len();
             for (i, name) in names.iter().enumerate() {
                 let part = match by_name.get(&canonical(name)) {
                     Some((found, tensor)) => {
@@ -119,7 +120,9 @@ impl ParameterStore {
                 };
                 parts.push(part);
             }
-            updates.push((parameter, Tensor::cat(&parts, 0)?));
+            if report.loaded.len() > before {
+                updates.push((parameter, Tensor::cat(&parts, 0)?));
+            }
         }
         for (parameter, value) in updates {
             parameter.set(&value)?;
