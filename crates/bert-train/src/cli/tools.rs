@@ -1,0 +1,86 @@
+//! `bert-train fill-mask`, `export` and `bench`.
+
+use std::path::PathBuf;
+
+use bert_train::bench::{BenchOptions, bench as run_bench};
+use bert_train::export::export as run_export;
+use bert_train::fill_mask::fill_mask_with;
+use bert_train::model_folder::ModelFolder;
+use clap::Args;
+
+/// Print the most probable words for each [MASK] of a sentence.
+#[derive(Debug, Args)]
+pub struct FillMaskArgs {
+    /// A pre-trained model's folder, the folder of its run, or an id on the Hugging Face Hub.
+    #[arg(long, value_name = "DIR|HUB-ID")]
+    model: String,
+    /// How many words for each mask.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    top: usize,
+    /// Print one JSON object on standard output.
+    #[arg(long)]
+    json: bool,
+    /// A sentence with [MASK] in it.
+    text: String,
+}
+
+/// Copy the model of a checkpoint into a folder that Hugging Face Transformers loads.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// A checkpoint, such as RUN/checkpoints/step-00001000.
+    #[arg(long, value_name = "DIR")]
+    checkpoint: PathBuf,
+    /// The new folder.
+    #[arg(long, value_name = "DIR")]
+    output: PathBuf,
+}
+
+/// Measure the speed of pre-training steps on synthetic examples of full length.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// A model's name: tiny, mini, small, medium, base, large, or one of the grid such as L-4_H-512.
+    #[arg(long, value_name = "NAME")]
+    model: String,
+    /// Tokens in a sequence.
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    seq_len: usize,
+    /// Sequences a step.
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    batch: usize,
+    /// Measured steps, after two that warm up.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    steps: usize,
+    /// Print one JSON object on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn fill_mask(args: &FillMaskArgs) -> anyhow::Result<()> {
+    let filled = fill_mask_with(&ModelFolder::find(&args.model)?, &args.text, args.top)?;
+    if args.json {
+        super::print_json(&filled)
+    } else {
+        print!("{filled}");
+        Ok(())
+    }
+}
+
+pub fn export(args: &ExportArgs) -> anyhow::Result<()> {
+    run_export(&args.checkpoint, &args.output)?;
+    eprintln!("{}", args.output.display());
+    Ok(())
+}
+
+pub fn bench(args: &BenchArgs) -> anyhow::Result<()> {
+    let report = run_bench(&BenchOptions {
+        model: args.model.clone(),
+        seq_len: args.seq_len,
+        batch: args.batch,
+        steps: args.steps,
+    })?;
+    eprintln!("{report}");
+    if args.json {
+        super::print_json(&report)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,23 @@
+//! From a TOML file and `--set key=value` to one resolved, validated configuration.
+//!
+//! ```text
+//! name or file -> raw TOML -> overrides -> presets filled in -> typed (unknown keys refused) -> checked
+//! ```
+//! After that nothing re-checks a value, and nothing reads a file or the environment for one.
+
+mod builtin;
+mod changes;
+mod checks;
+mod finetune;
+mod model;
+mod pretrain;
+mod raw;
+mod schedule;
+
+pub use builtin::{Kind, names};
+pub use changes::{changed_keys, digest};
+pub use finetune::FinetuneConfig;
+pub use model::{OPEN_VOCABULARY, model_config};
+pub use pretrain::{CheckpointConfig, DataConfig, EvaluationConfig, MaskingConfig, PhaseConfig, PretrainConfig};
+pub use raw::Raw;
+pub use schedule::{OptimizerConfig, ScheduleConfig, ScheduleKind};

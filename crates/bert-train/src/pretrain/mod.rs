@@ -1,0 +1,75 @@
+//! Pre-training: masked tokens and next sentences.
+//!
+//! ```text
+//! RUN/run.json        what this folder is, its configuration, whether it is finished
+//! RUN/config.toml     the resolved configuration, usable as --config
+//! RUN/data/           vocabulary and examples, built from [data] where the configuration gives no folders
+//! RUN/metrics.jsonl   a line of JSON per measurement
+//! RUN/checkpoints/    see [`crate::checkpoint`]
+//! RUN/model/          the finished model, in Hugging Face's layout
+//! ```
+//!
+//! [`trainer::Trainer::step`] is the training step; [`pretrain`] runs it to the end and hangs measurements, progress and
+//! checkpoints off it.
+
+mod batch;
+mod data;
+mod hooks;
+mod metrics_log;
+mod report;
+mod run_folder;
+mod sample;
+pub mod trainer;
+mod unigram;
+mod validation;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+pub use batch::{Targets, collate};
+pub use data::PhaseData;
+pub use report::Report;
+pub use run_folder::Resume;
+pub use validation::{Baseline, Measured, Validation};
+
+use crate::config::PretrainConfig;
+use crate::error::Result;
+use hooks::Hooks;
+use run_folder::RunFolder;
+use trainer::Trainer;
+
+/// Where a run writes, and how it starts.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The run's folder.
+    pub output: PathBuf,
+    /// What to do with a run that was interrupted.
+    pub resume: Resume,
+    /// Set by a signal: finish the step, write a checkpoint, return [`crate::Error::Interrupted`].
+    pub stop: Arc<AtomicBool>,
+    /// No progress on standard error.
+    pub quiet: bool,
+}
+
+/// Runs a configuration to its end, from the beginning or from a checkpoint.
+///
+/// # Errors
+/// A folder that is not this run's, text that cannot be built into examples, a damaged checkpoint, an interruption.
+/// Nothing that stood in the output folder before is overwritten.
+pub fn pretrain(config: PretrainConfig, options: &RunOptions) -> Result<Report> {
+    let folder = RunFolder::open(&options.output, &options.resume, &config)?;
+    let (tokenizer, phases) =
+        data::prepare(&config, &folder.data(), options.quiet).inspect_err(|_| folder.discard_unless_begun())?;
+
+    let mut trainer = Trainer::new(config, tokenizer, phases)?;
+    if let Some(checkpoint) = folder.start() {
+        trainer.restore(checkpoint)?;
+    }
+    let mut hooks = Hooks::new(&folder, &trainer, options)?;
+    while !trainer.is_finished() {
+        let outcome = trainer.step()?;
+        hooks.after_step(&mut trainer, &outcome)?;
+    }
+    hooks.finish(&trainer)
+}

@@ -1,0 +1,206 @@
+//! The folder of a run: whether it may be used, and where the run starts.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::{Checkpoint, Checkpoints};
+use crate::config::{PretrainConfig, changed_keys};
+use crate::error::{Error, Result};
+use crate::files::{create_folder, read_json, replace};
+
+const KIND: &str = "bert-train pretrain";
+
+/// What to do with a run that was interrupted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resume {
+    /// Go on from its newest sound checkpoint, or start if there is none.
+    Auto,
+    /// Start; refuse a folder that already holds a run.
+    Never,
+    /// Go on from this checkpoint.
+    From(PathBuf),
+}
+
+impl From<&str> for Resume {
+    fn from(text: &str) -> Self {
+        match text {
+            "auto" => Self::Auto,
+            "never" => Self::Never,
+            path => Self::From(path.into()),
+        }
+    }
+}
+
+/// `run.json`.
+#[derive(Debug, Serialize, Deserialize)]
+struct RunFile {
+    kind: String,
+    finished: bool,
+    configuration: PretrainConfig,
+}
+
+/// A folder that was checked to be this run's, or made.
+#[derive(Debug)]
+pub(super) struct RunFolder {
+    path: PathBuf,
+    start: Option<Checkpoint>,
+    is_new: bool,
+    config: PretrainConfig,
+}
+
+impl RunFolder {
+    /// Opens or makes the folder at `path` for a run of `config`.
+    ///
+    /// # Errors
+    /// [`Error::Request`] when it holds something else, a finished run or one of another configuration; then nothing
+    /// has been changed.
+    pub fn open(path: &Path, resume: &Resume, config: &PretrainConfig) -> Result<Self> {
+        let existing = read_run(path)?;
+        if let Some(run) = &existing {
+            refuse_unfit(path, run, resume, config)?;
+        }
+        let start = match resume {
+            Resume::Never => None,
+            Resume::From(checkpoint) => Some(Checkpoint::open(checkpoint)?),
+            Resume::Auto => newest_sound(&Checkpoints::new(path.join("checkpoints"), usize::MAX))?,
+        };
+        if let Some(checkpoint) = &start {
+            checkpoint.check_configuration(config)?;
+            eprintln!("going on from {}", checkpoint.path().display());
+        }
+        let folder = Self { path: path.to_owned(), start, is_new: existing.is_none(), config: config.clone() };
+        if existing.is_none() {
+            create_folder(path)?;
+            folder.write_run(false)?;
+        }
+        folder.write_config()?;
+        Ok(folder)
+    }
+
+    /// Removes a folder that was made for a run that cannot begin, so that a corrected request can use its name. A
+    /// folder in which anything was built stays.
+    pub fn discard_unless_begun(&self) {
+        // Each removal fails, and so ends this, where something is left: nothing built is ever removed.
+        let data = self.data();
+        if self.is_new && (!data.exists() || std::fs::remove_dir(&data).is_ok()) {
+            let _ = std::fs::remove_file(self.path.join("config.toml"));
+            let _ = std::fs::remove_file(self.path.join("run.json"));
+            let _ = std::fs::remove_dir(&self.path);
+        }
+    }
+
+    /// The checkpoint to start from; none: from the beginning.
+    pub fn start(&self) -> Option<&Checkpoint> {
+        self.start.as_ref()
+    }
+
+    /// Where vocabulary and examples are built.
+    pub fn data(&self) -> PathBuf {
+        self.path.join("data")
+    }
+
+    /// Where the finished model goes.
+    pub fn model(&self) -> PathBuf {
+        self.path.join("model")
+    }
+
+    /// The lines of metrics.
+    pub fn metrics(&self) -> PathBuf {
+        self.path.join("metrics.jsonl")
+    }
+
+    /// The checkpoints.
+    pub fn checkpoints(&self) -> Checkpoints {
+        Checkpoints::new(self.path.join("checkpoints"), self.config.checkpoint.keep)
+    }
+
+    /// Marks the run as finished: from now on nothing writes here.
+    pub fn finish(&self) -> Result<()> {
+        self.write_run(true)
+    }
+
+    fn write_run(&self, finished: bool) -> Result<()> {
+        let path = self.path.join("run.json");
+        let run = RunFile { kind: KIND.into(), finished, configuration: self.config.clone() };
+        let text = serde_json::to_string_pretty(&run)
+            .map_err(|error| Error::File { path: path.clone(), problem: format!("has no JSON form: {error}") })?;
+        replace(&path, &(text + "\n"))
+    }
+
+    fn write_config(&self) -> Result<()> {
+        let path = self.path.join("config.toml");
+        let text = toml::to_string(&self.config)
+            .map_err(|error| Error::File { path: path.clone(), problem: format!("has no TOML form: {error}") })?;
+        replace(&path, &text)
+    }
+}
+
+/// What a folder holds: nothing, or a run of this program. Anything else is refused.
+fn read_run(path: &Path) -> Result<Option<RunFile>> {
+    let shown = path.display();
+    let mut entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(Error::Request(format!(
+                "--output {shown}: cannot be used as a folder ({error}); choose another one"
+            )));
+        }
+    };
+    if entries.next().is_none() {
+        return Ok(None);
+    }
+    let foreign = || {
+        Error::Request(format!(
+            "--output {shown}: holds something that is not a pre-training run; choose another folder"
+        ))
+    };
+    let file = path.join("run.json");
+    if !file.exists() {
+        return Err(foreign());
+    }
+    let run: RunFile = read_json(&file)?;
+    if run.kind == KIND { Ok(Some(run)) } else { Err(foreign()) }
+}
+
+fn refuse_unfit(path: &Path, run: &RunFile, resume: &Resume, new: &PretrainConfig) -> Result<()> {
+    let shown = path.display();
+    if run.finished {
+        return Err(Error::Request(format!(
+            "--output {shown}: holds a finished run; choose another folder, or remove this one"
+        )));
+    }
+    if *resume == Resume::Never {
+        return Err(Error::Request(format!(
+            "--output {shown}: holds a run that was not finished; continue it with --resume auto, choose another \
+             folder, or remove this one"
+        )));
+    }
+    let changed = changed_keys(&run.configuration, new);
+    if changed.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Request(format!(
+        "--output {shown}: holds a run with another configuration ({}); give those keys their old values, or choose \
+         another folder",
+        changed.join(", ")
+    )))
+}
+
+/// The newest checkpoint whose files are sound; each damaged one is told about.
+fn newest_sound(checkpoints: &Checkpoints) -> Result<Option<Checkpoint>> {
+    let all = checkpoints.list()?;
+    let mut damage = None;
+    for checkpoint in all.into_iter().rev() {
+        match checkpoint.verify() {
+            Ok(()) => return Ok(Some(checkpoint)),
+            Err(error) => {
+                eprintln!("warning: {error}; trying the checkpoint before it");
+                damage = Some(error);
+            }
+        }
+    }
+    // Starting anew over damaged checkpoints would throw work away without being asked to.
+    damage.map_or(Ok(None), Err)
+}

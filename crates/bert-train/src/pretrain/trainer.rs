@@ -1,0 +1,189 @@
+//! The state of a run and its training step.
+
+use bert_data::loader::{Cursor, Loader, MaskedExample};
+use bert_data::masking::{Masker, MaskingOptions};
+use bert_data::tokenizer::WordPiece;
+use bert_model::{BertForPreTraining, Pass, backward};
+use candle_core::Device;
+
+use super::batch::{Targets, collate};
+use super::data::{PhaseData, settle_vocabulary};
+use crate::checkpoint::{Checkpoint, Meters, Snapshot, State};
+use crate::config::PretrainConfig;
+use crate::error::Result;
+use crate::optimizer::{AdamW, Outcome};
+use crate::schedule::Schedule;
+
+/// A run between two steps: model, moments, data position. All that follows is a function of these.
+pub struct Trainer {
+    config: PretrainConfig,
+    tokenizer: WordPiece,
+    phases: Vec<PhaseData>,
+    digests: Vec<String>,
+    model: BertForPreTraining,
+    optimizer: AdamW,
+    schedule: Schedule,
+    loader: Loader,
+    state: State,
+}
+
+impl Trainer {
+    /// A run at its beginning. `config` has at least one phase, `phases` the examples of each.
+    pub fn new(config: PretrainConfig, tokenizer: WordPiece, phases: Vec<PhaseData>) -> Result<Self> {
+        let shape = settle_vocabulary(&config.model, &tokenizer)?;
+        let model = BertForPreTraining::new(&shape, config.seed, &Device::Cpu)?;
+        let optimizer = AdamW::new(&config.optimizer, model.parameters())?;
+        let state = State {
+            step: 0,
+            phase: 0,
+            cursor: Cursor::default(),
+            passes: 0,
+            updates: 0,
+            skipped: 0,
+            meters: Meters::default(),
+        };
+        Ok(Self {
+            loader: loader(&config, &tokenizer, &phases, &state)?,
+            digests: phases.iter().map(|phase| phase.digest.clone()).collect(),
+            schedule: Schedule::of_run(&config),
+            config,
+            tokenizer,
+            phases,
+            model,
+            optimizer,
+            state,
+        })
+    }
+
+    /// Goes on from a checkpoint of this run.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        self.state = checkpoint.restore(&self.digests, &self.model, &mut self.optimizer)?;
+        self.loader = loader(&self.config, &self.tokenizer, &self.phases, &self.state)?;
+        Ok(())
+    }
+
+    /// The training step: one batch, one update.
+    pub fn step(&mut self) -> Result<Outcome> {
+        let phase = &self.config.phase[self.state.phase];
+        let batch = self.loader.next_batch(phase.batch);
+        let targets = Targets::of(&batch);
+        let mut meters = Meters::of_tokens(&batch);
+        for micro in batch.chunks(phase.micro_batch()) {
+            let pass = Pass::train(self.config.seed, self.state.passes);
+            let parts = self.model.loss(&collate(micro), &pass)?;
+            // Gradients of the micro batches add up in place.
+            backward(&targets.normalise(&parts)?, self.model.parameters())?;
+            meters.add_parts(&parts)?;
+            self.state.passes += 1;
+        }
+        let lr = self.schedule.rate(self.state.step + 1);
+        // Clips; leaves everything as it is when the gradient is not finite.
+        let outcome = self.optimizer.step(self.model.parameters(), lr)?;
+        self.advance(&outcome, meters)?;
+        Ok(outcome)
+    }
+
+    /// Moves on to the next step, and to the next phase when this one is over.
+    fn advance(&mut self, outcome: &Outcome, mut meters: Meters) -> Result<()> {
+        if outcome.applied {
+            meters.steps = 1;
+            meters.norms = outcome.norm;
+            self.state.meters.merge(&meters);
+        } else {
+            self.state.skipped += 1;
+        }
+        self.state.step += 1;
+        self.state.updates = self.optimizer.updates();
+        self.state.cursor = self.loader.cursor();
+        let end: u64 = self.config.phase[..=self.state.phase].iter().map(|p| p.steps).sum();
+        if self.state.step == end && self.state.phase + 1 < self.config.phase.len() {
+            self.state.phase += 1;
+            self.state.cursor = Cursor::default();
+            self.loader = loader(&self.config, &self.tokenizer, &self.phases, &self.state)?;
+        }
+        Ok(())
+    }
+
+    /// Whether all steps of all phases are done.
+    pub fn is_finished(&self) -> bool {
+        self.state.step >= self.config.total_steps()
+    }
+
+    /// What a checkpoint of this moment is made of.
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        Snapshot {
+            config: &self.config,
+            data: &self.digests,
+            model: &self.model,
+            optimizer: &self.optimizer,
+            tokenizer: &self.tokenizer,
+            state: &self.state,
+        }
+    }
+
+    /// The sums since they were last taken; they start again from zero.
+    pub fn take_meters(&mut self) -> Meters {
+        std::mem::take(&mut self.state.meters)
+    }
+
+    /// The rate of the step that was done last.
+    pub fn last_rate(&self) -> f64 {
+        self.schedule.rate(self.state.step)
+    }
+
+    /// The resolved configuration.
+    pub fn config(&self) -> &PretrainConfig {
+        &self.config
+    }
+
+    /// Where the run stands.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The model as it is now.
+    pub fn model(&self) -> &BertForPreTraining {
+        &self.model
+    }
+
+    /// The vocabulary.
+    pub fn tokenizer(&self) -> &WordPiece {
+        &self.tokenizer
+    }
+
+    /// The examples of a phase.
+    pub fn phase_data(&self, phase: usize) -> &PhaseData {
+        &self.phases[phase]
+    }
+}
+
+impl Meters {
+    fn of_tokens(batch: &[MaskedExample]) -> Self {
+        Self { tokens: batch.iter().map(|example| example.input_ids.len() as u64).sum(), ..Self::default() }
+    }
+}
+
+/// The training examples of the state's phase, from the state's cursor on.
+fn loader(config: &PretrainConfig, tokenizer: &WordPiece, phases: &[PhaseData], state: &State) -> Result<Loader> {
+    let masker = masker(config, state.phase, tokenizer)?;
+    let seed = phase_seed(config.seed, state.phase);
+    let set = phases[state.phase].train.clone();
+    Ok(Loader::new(set, masker, seed, state.cursor))
+}
+
+/// The masks of a phase.
+pub(super) fn masker(config: &PretrainConfig, phase: usize, tokenizer: &WordPiece) -> Result<Masker> {
+    let options = MaskingOptions {
+        rate: config.masking.rate,
+        mask: config.masking.mask,
+        random: config.masking.random,
+        max_predictions: config.phase[phase].max_predictions,
+    };
+    Ok(Masker::new(options, tokenizer)?)
+}
+
+/// Seed of order and masks in a phase: two phases over the same examples must not repeat each other.
+pub(super) fn phase_seed(seed: u64, phase: usize) -> u64 {
+    // The odd constant is 2^64 divided by the golden ratio: distinct phases give far-apart seeds; phase 0 keeps its own.
+    seed ^ (phase as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
