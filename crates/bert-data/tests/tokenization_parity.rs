@@ -135,6 +135,8 @@ fn ten_thousand_lines_of_real_text_get_the_ids_of_hugging_face() {
             let mut tokens = 0;
             for (offset, line) in lines[first..first + golden.lines_per_block].iter().enumerate() {
                 let ids = tokenizer.encode(line);
+                // The word cache in front of the library must be invisible.
+                assert_eq!(ids, tokenizer.encode_uncached(line), "{name}: line {}", first + offset);
                 let bytes = record(&ids);
                 assert_eq!(
                     hex(&Sha256::digest(&bytes)[..2]),
@@ -166,6 +168,7 @@ fn hard_strings_get_the_ids_of_hugging_face() {
         let tokenizer = open(name, expected.lowercase, &data);
         for case in &expected.edge_cases {
             assert_eq!(tokenizer.encode(&case.text), case.ids, "{name}: {:?}", case.text);
+            assert_eq!(tokenizer.encode_uncached(&case.text), case.ids, "{name}: {:?}", case.text);
         }
     }
 }

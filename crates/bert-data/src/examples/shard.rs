@@ -8,7 +8,7 @@ use arrow::datatypes::{UInt16Type, UInt32Type};
 use arrow::error::ArrowError;
 use arrow::ipc::convert::try_fb_to_schema;
 use arrow::ipc::reader::{FileDecoder, read_footer_length};
-use arrow::ipc::{Block, root_as_footer};
+use arrow::ipc::{Block, root_as_footer, root_as_message};
 
 use super::{Example, TokenIds, schema};
 use crate::error::{Error, Result};
@@ -119,6 +119,7 @@ fn read_columns(buffer: &Buffer, wide: bool) -> std::result::Result<Vec<Vec<Arra
     let mut batches = Vec::new();
     for block in footer.recordBatches().iter().flatten() {
         let bytes = block_bytes(buffer, block).ok_or_else(short)?;
+        check_buffers(&bytes, block, wide)?;
         let batch =
             decoder.read_record_batch(block, &bytes).map_err(in_words)?.ok_or("a block that is no record batch")?;
         if batch.columns().iter().any(|column| column.null_count() > 0) {
@@ -135,6 +136,44 @@ fn block_bytes(buffer: &Buffer, block: &Block) -> Option<Buffer> {
     let metadata = usize::try_from(block.metaDataLength()).ok()?;
     let length = metadata.checked_add(usize::try_from(block.bodyLength()).ok()?)?;
     (offset.checked_add(length)? <= buffer.len()).then(|| buffer.slice_with_length(offset, length))
+}
+
+/// Checks that the parts of a record batch lie inside it, which Arrow's decoder takes for granted and panics without.
+fn check_buffers(bytes: &[u8], block: &Block, wide: bool) -> std::result::Result<(), String> {
+    let metadata = block.metaDataLength() as usize;
+    let body = (bytes.len() - metadata) as i64;
+    // Four bytes of continuation mark and four of length stand before the message.
+    let message = bytes.get(8..metadata).ok_or("a block without a message")?;
+    let message = root_as_message(message).map_err(|e| format!("a block's header: {e}"))?;
+    let batch = message.header_as_record_batch().ok_or("a block that is no record batch")?;
+    let (nodes, buffers) = (batch.nodes().unwrap_or_default(), batch.buffers().unwrap_or_default());
+    // The list and its items, second_start, is_random_next; each with a validity bitmap and its data.
+    if nodes.len() != 4 || buffers.len() != 8 || batch.compression().is_some() {
+        return Err("a block of other columns than the file's".into());
+    }
+    let outside =
+        |offset: i64, length: i64| offset < 0 || length < 0 || offset.checked_add(length).is_none_or(|end| end > body);
+    if buffers.iter().any(|buffer| outside(buffer.offset(), buffer.length())) {
+        return Err("a block that points outside itself".into());
+    }
+    let rows = batch.length();
+    let columns = [nodes.get(0), nodes.get(2), nodes.get(3)];
+    if rows < 0 || nodes.iter().any(|node| node.null_count() != 0) || columns.iter().any(|node| node.length() != rows) {
+        return Err("a block whose columns do not agree".into());
+    }
+    // Each buffer must be long enough for its column: bytes per row and one more offset than rows.
+    let items = nodes.get(1).length();
+    let item_bytes = if wide { 4 } else { 2 };
+    let needed = [
+        (1, (rows + 1).saturating_mul(4)),
+        (3, items.saturating_mul(item_bytes)),
+        (5, rows.saturating_mul(2)),
+        (7, rows / 8 + i64::from(rows % 8 > 0)),
+    ];
+    if items < 0 || needed.iter().any(|&(buffer, bytes)| buffers.get(buffer).length() < bytes) {
+        return Err("a block whose columns are shorter than their lengths".into());
+    }
+    Ok(())
 }
 
 fn names(schema: &arrow::datatypes::Schema) -> Vec<String> {

@@ -1,0 +1,12 @@
+//! From text files to batches, through the public interface and through the program itself.
+
+#![allow(clippy::unwrap_used)]
+
+mod bad_input;
+mod command_line;
+mod corpus;
+mod loading;
+mod pairs;
+mod real_tasks;
+mod same_bytes;
+mod verifying;
