@@ -41,7 +41,12 @@ fn layout(task: Task, split: TaskSplit) -> Layout {
 
 pub(super) fn read(task: Task, split: TaskSplit, path: &Path) -> Result<Vec<TaskExample>> {
     let bytes = fs::read(path).map_err(Error::io("open", path))?;
-    let text = std::str::from_utf8(&bytes).map_err(|e| Error::NotUtf8 {
+    parse(task, split, path, &bytes)
+}
+
+/// Reads a file's content; `path` is for messages.
+pub(super) fn parse(task: Task, split: TaskSplit, path: &Path, bytes: &[u8]) -> Result<Vec<TaskExample>> {
+    let text = std::str::from_utf8(bytes).map_err(|e| Error::NotUtf8 {
         path: path.to_owned(),
         line: 1 + bytes[..e.valid_up_to()].iter().filter(|b| **b == b'\n').count() as u64,
         offset: e.valid_up_to() as u64,

@@ -6,6 +6,8 @@ mod glue;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::sample;
+use crate::sources::SAMPLE_INPUT;
 
 pub use encode::encode_pair;
 
@@ -125,6 +127,19 @@ impl TaskSplit {
 /// [`Error::Io`] for a missing file; [`Error::NotUtf8`] and [`Error::TaskFile`] name the line, and the column, that does not fit.
 pub fn read(task: Task, split: TaskSplit, dir: &Path) -> Result<Vec<TaskExample>> {
     glue::read(task, split, &path(task, split, dir))
+}
+
+/// Reads a file of the embedded sample of a task.
+///
+/// # Errors
+/// [`Error::Setting`] for the test split, which the sample does without.
+pub fn read_sample(task: Task, split: TaskSplit) -> Result<Vec<TaskExample>> {
+    let text = sample::task_file(task, split).ok_or_else(|| Error::Setting {
+        name: "split",
+        reason: "the embedded sample has `train` and `dev` and no `test`".into(),
+    })?;
+    let path = Path::new(SAMPLE_INPUT).join(task.folder()).join(split.file_name());
+    glue::parse(task, split, &path, text.as_bytes())
 }
 
 fn path(task: Task, split: TaskSplit, dir: &Path) -> PathBuf {
