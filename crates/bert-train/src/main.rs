@@ -8,7 +8,7 @@ fn main() -> ExitCode {
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {error}");
             let wrong_request = error.downcast_ref::<bert_train::Error>().is_some_and(bert_train::Error::is_request);
             ExitCode::from(if wrong_request { 2 } else { 1 })
         }
