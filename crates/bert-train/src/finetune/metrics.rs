@@ -73,3 +73,41 @@ fn confusion(predicted: &[usize], gold: &[usize]) -> [f64; 4] {
     }
     counts
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn close(found: f64, expected: f64) {
+        assert!((found - expected).abs() < 1e-12, "{found} is not {expected}");
+    }
+
+    /// Expected values: scikit-learn 1.9.1, `matthews_corrcoef`, `f1_score`, `accuracy_score`.
+    #[test]
+    fn classes_as_scikit_learn_scores_them() {
+        let predicted = [1, 0, 1, 1, 0, 1, 0, 0, 1, 1];
+        let gold = [1, 0, 0, 1, 0, 1, 1, 0, 1, 0];
+        close(matthews(&predicted, &gold), 0.408248290463863);
+        close(f1(&predicted, &gold), 0.7272727272727273);
+        close(accuracy(&predicted, &gold), 0.7);
+        // One class everywhere: no correlation rather than a division by zero.
+        close(matthews(&[1, 1, 1], &[0, 1, 1]), 0.0);
+        close(f1(&[0, 0], &[0, 0]), 0.0);
+    }
+
+    /// Expected values: SciPy 1.17.1, `pearsonr` and `spearmanr`, with ties on both sides.
+    #[test]
+    fn scores_as_scipy_correlates_them() {
+        let a = [0.5, 1.0, 1.0, 2.5, 2.5, 2.5, 4.0, 5.0];
+        let b = [0.0, 1.2, 0.8, 3.0, 2.0, 3.0, 3.0, 4.8];
+        close(pearson(&a, &b), 0.9419535221051298);
+        close(spearman(&a, &b), 0.9434148851749269);
+        close(pearson(&[2.0; 3], &[1.0, 2.0, 3.0]), 0.0);
+        close(spearman(&[1.0, 2.0, 3.0], &[9.0, 8.0, 1.0]), -1.0);
+    }
+
+    #[test]
+    fn tied_values_share_the_mean_rank() {
+        assert_eq!(ranks(&[3.0, 1.0, 3.0, 2.0, 3.0]), [4.0, 1.0, 4.0, 2.0, 4.0]);
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bert_data::tasks::{Task, TaskExample, TaskSplit, encode_pair, read};
+use bert_data::tasks::{Task, TaskExample, TaskSplit, encode_pair, read, read_sample};
 use bert_data::tokenizer::WordPiece;
 
 use super::batch::Encoded;
@@ -29,7 +29,7 @@ impl<'a> TaskInputs<'a> {
     /// Reads one split.
     pub fn read(self, task: Task, split: TaskSplit) -> Result<Vec<TaskExample>> {
         match self {
-            Self::Sample => Err(crate::Error::Request("no sample".into())),
+            Self::Sample => Ok(read_sample(task, split)?),
             Self::Folder(folder) => Ok(read(task, split, folder)?),
         }
     }

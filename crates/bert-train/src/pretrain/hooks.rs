@@ -11,6 +11,7 @@ use super::RunOptions;
 use super::metrics_log::{FINAL, MetricsLog};
 use super::report::Report;
 use super::run_folder::RunFolder;
+use super::sample::{BestPossible, fill_sentence};
 use super::trainer::Trainer;
 use super::validation::{Baseline, Measured, Validation};
 use crate::checkpoint::{Checkpoints, Meters};
@@ -118,8 +119,8 @@ impl<'a> Hooks<'a> {
             skipped: trainer.state().skipped,
             held_out,
             baseline,
-            best_possible_mlm_loss: super::sample::best_possible_loss(trainer.config()),
-            filled: super::sample::fill_sample_sentence(trainer)?,
+            best_possible: BestPossible::of(trainer)?,
+            filled: fill_sentence(trainer)?,
             model,
         };
         self.folder.finish()?;

@@ -31,6 +31,7 @@ pub use batch::{Targets, collate};
 pub use data::PhaseData;
 pub use report::Report;
 pub use run_folder::Resume;
+pub use sample::BestPossible;
 pub use validation::{Baseline, Measured, Validation};
 
 use crate::config::PretrainConfig;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::sample::BestPossible;
 use super::validation::{Baseline, Measured};
 use crate::fill_mask::Filled;
 
@@ -18,8 +19,8 @@ pub struct Report {
     pub held_out: Measured,
     /// What frequencies alone reach there.
     pub baseline: Baseline,
-    /// The best loss that any model can reach in expectation, where it is known: the embedded sample's.
-    pub best_possible_mlm_loss: Option<f64>,
+    /// What is possible, where that is known: on the embedded sample.
+    pub best_possible: Option<BestPossible>,
     /// A sentence with a mask filled, where the text is the embedded sample.
     pub filled: Option<Filled>,
     /// The model's folder.
@@ -28,28 +29,40 @@ pub struct Report {
 
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let held_out = &self.held_out;
+        let Self { held_out, baseline, .. } = self;
+        let number = |value: f64| format!("{value:.3}");
         let percent = |share: f64| format!("{:.1}%", 100.0 * share);
-        writeln!(f, "held out: {} pairs, {} masked tokens", held_out.examples, held_out.masked_tokens)?;
-        writeln!(f, "                          model     baseline")?;
-        writeln!(
-            f,
-            "masked-token loss    {:>10.3} {:>12.3}  (token frequencies alone)",
-            held_out.mlm_loss, self.baseline.unigram_loss
-        )?;
-        if let Some(best) = self.best_possible_mlm_loss {
-            writeln!(
-                f,
-                "  best possible      {best:>10.3}               (entropy of the grammar that made the sample)"
-            )?;
+        let best = self.best_possible;
+        let rows = [
+            (
+                "masked-token loss (nats)",
+                number(held_out.mlm_loss),
+                number(baseline.unigram_loss),
+                best.map(|best| number(best.mlm_loss)),
+            ),
+            (
+                "masked-token accuracy",
+                percent(held_out.mlm_accuracy),
+                percent(baseline.unigram_accuracy),
+                best.map(|best| percent(best.mlm_accuracy)),
+            ),
+            (
+                "next-sentence accuracy",
+                percent(held_out.nsp_accuracy),
+                percent(0.5),
+                best.map(|best| percent(best.nsp_accuracy)),
+            ),
+        ];
+        let (pairs, masked) = (held_out.examples, held_out.masked_tokens);
+        writeln!(f, "held out: {pairs} pairs, {masked} masked tokens, after {} steps\n", self.steps)?;
+        writeln!(f, "{:<26}{:>10}{:>12}{:>16}", "", "model", "baseline *", "best possible")?;
+        for (name, model, baseline, best) in rows {
+            writeln!(f, "{name:<26}{model:>10}{baseline:>12}{:>16}", best.as_deref().unwrap_or("unknown"))?;
         }
-        writeln!(
-            f,
-            "masked-token accuracy{:>10} {:>12}  (the most frequent token)",
-            percent(held_out.mlm_accuracy),
-            percent(self.baseline.unigram_accuracy)
-        )?;
-        writeln!(f, "next-sentence accuracy{:>9} {:>12}  (chance)", percent(held_out.nsp_accuracy), "50.0%")?;
+        writeln!(f, "\n* token frequencies of the training text alone; for next sentences, chance")?;
+        if best.is_some() {
+            writeln!(f, "  best possible: by exact inference in the grammar that made the sample")?;
+        }
         if self.skipped > 0 {
             writeln!(f, "{} of {} steps were skipped: their gradient was not finite", self.skipped, self.steps)?;
         }

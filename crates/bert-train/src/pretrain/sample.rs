@@ -1,23 +1,66 @@
 //! What a run on the embedded sample shows beside its measurements.
 
+use bert_data::sample::{Floor, corpus, floors};
+use bert_data::sources::SAMPLE_INPUT;
+use bert_data::tokenizer::WordPiece;
+use serde::Serialize;
+
 use super::trainer::Trainer;
-use crate::config::PretrainConfig;
+use crate::config::{MaskingConfig, PretrainConfig};
 use crate::error::Result;
 use crate::fill_mask::{Filled, fill_mask};
 
-/// The best loss of masked tokens that any model can have in expectation: known for the embedded sample only.
-pub(super) fn best_possible_loss(config: &PretrainConfig) -> Option<f64> {
-    is_sample(config).then(|| f64::NAN)
+/// Two sentences as the sample's grammar has them: the second says what the first leaves open.
+const SENTENCE: &str = "Henry came to the station late on Wednesday. He purchased two [MASK] at the window.";
+
+/// The best that any model can reach in expectation, on examples as long as those of the last phase.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct BestPossible {
+    /// Loss of masked tokens in nats.
+    pub mlm_loss: f64,
+    /// Share of masked tokens predicted right.
+    pub mlm_accuracy: f64,
+    /// Share of pairs told right.
+    pub nsp_accuracy: f64,
 }
 
-/// A sentence of the sample with a mask filled.
-pub(super) fn fill_sample_sentence(trainer: &Trainer) -> Result<Option<Filled>> {
+impl BestPossible {
+    /// Known where the text is the sample, cut and masked as in the working out of its floor.
+    pub(super) fn of(trainer: &Trainer) -> Result<Option<Self>> {
+        let config = trainer.config();
+        let Some(phase) = config.phase.last() else { return Ok(None) };
+        let as_worked_out = is_sample(config)
+            && config.masking == MaskingConfig::default()
+            && config.data.short_seq_prob == 0.1
+            && has_whole_words(trainer.tokenizer());
+        if !as_worked_out {
+            return Ok(None);
+        }
+        let floor = floors()?.into_iter().find(|floor| floor.seq_len == phase.seq_len);
+        Ok(floor.map(|Floor { mlm_loss, mlm_accuracy, nsp_accuracy, .. }| Self {
+            mlm_loss,
+            mlm_accuracy,
+            nsp_accuracy,
+        }))
+    }
+}
+
+/// A sentence of the sample's kind with its mask filled; none on other text.
+pub(super) fn fill_sentence(trainer: &Trainer) -> Result<Option<Filled>> {
     if !is_sample(trainer.config()) {
         return Ok(None);
     }
-    fill_mask(trainer.model(), trainer.tokenizer(), "the [MASK] .", 5).map(Some)
+    fill_mask(trainer.model(), trainer.tokenizer(), SENTENCE, 5).map(Some)
 }
 
 fn is_sample(config: &PretrainConfig) -> bool {
-    config.data.input == [bert_data::sources::SAMPLE_INPUT]
+    config.data.input == [SAMPLE_INPUT]
+}
+
+/// Whether no word of the sample is cut into pieces: losses for each token are comparable only then.
+fn has_whole_words(tokenizer: &WordPiece) -> bool {
+    let mut words: Vec<&str> = corpus().iter().flat_map(|(_, text)| text.split_whitespace()).collect();
+    words.sort_unstable();
+    words.dedup();
+    words.iter().flat_map(|word| tokenizer.encode(word)).all(|id| !tokenizer.decode_token(id).starts_with("##"))
 }
