@@ -81,6 +81,7 @@ impl Stretch {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn close(a: f64, b: f64) {

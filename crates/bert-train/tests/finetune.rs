@@ -129,5 +129,5 @@ fn from_text_to_scores() {
         "--set",
         "micro_batch=16",
     ]);
-    assert_ne!(scratch["epochs"], read_json(Path::new(&format!("{}/results.json", path("sst-2"))).as_ref())["epochs"]);
+    assert_ne!(scratch["epochs"], read_json(Path::new(&path("sst-2/results.json")))["epochs"]);
 }

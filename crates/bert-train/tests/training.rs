@@ -101,6 +101,23 @@ fn an_interrupted_save_is_not_seen_and_does_not_stand_in_the_way() {
     assert_eq!(metrics(&whole), metrics(&torn));
 }
 
+#[test]
+fn a_checkpoint_that_cannot_be_written_costs_none_that_was() {
+    let (folder, config) = prepared();
+    let config = short(&config);
+    let output = folder.path().join("run");
+    assert!(matches!(run(&config, &output, true), Err(Error::Interrupted { step: 1 })));
+    let before = contents(&output.join("checkpoints"));
+    // A file where the folder has to be made: as good as a full disk.
+    let obstacle = output.join("checkpoints/.partial-step-00000002");
+    fs::write(&obstacle, "in the way").unwrap();
+    let error = run(&config, &output, true).unwrap_err();
+    assert!(!error.is_request() && error.to_string().contains(".partial-step-00000002"), "{error}");
+    fs::remove_file(obstacle).unwrap();
+    assert!(contents(&output.join("checkpoints")) == before, "the first checkpoint changed");
+    run(&config, &output, false).unwrap();
+}
+
 /// Gradients of one batch in one piece and in three differ by rounding only. Dropout is off: it is a function of the
 /// forward pass's number, and so of the pieces.
 #[test]

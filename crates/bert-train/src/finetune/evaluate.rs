@@ -63,7 +63,7 @@ pub fn evaluate(
     }
     let metrics = if regression {
         let scores: Vec<f64> = predicted.iter().map(|outputs| f64::from(outputs[0])).collect();
-        let gold: Vec<f64> = examples.iter().map(|e| gold_score(e)).collect();
+        let gold: Vec<f64> = examples.iter().map(gold_score).collect();
         vec![("pearson", metrics::pearson(&scores, &gold)), ("spearman", metrics::spearman(&scores, &gold))]
     } else {
         let predicted: Vec<usize> = predicted.iter().map(|o| classes[highest(o)]).collect();

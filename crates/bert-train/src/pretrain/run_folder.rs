@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bert_data::manifest::MANIFEST_FILE;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Checkpoint, Checkpoints};
@@ -78,15 +79,14 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// Removes a folder that was made for a run that cannot begin, so that a corrected request can use its name. A
-    /// folder in which anything was built stays.
+    /// Removes the folder when it was made for this run and no examples were built in it: a corrected request can then
+    /// use its name. Datasets, which may have taken hours, stay.
     pub fn discard_unless_begun(&self) {
-        // Each removal fails, and so ends this, where something is left: nothing built is ever removed.
-        let data = self.data();
-        if self.is_new && (!data.exists() || std::fs::remove_dir(&data).is_ok()) {
-            let _ = std::fs::remove_file(self.path.join("config.toml"));
-            let _ = std::fs::remove_file(self.path.join("run.json"));
-            let _ = std::fs::remove_dir(&self.path);
+        let is_dataset = |entry: std::fs::DirEntry| entry.path().join(MANIFEST_FILE).exists();
+        let has_dataset = std::fs::read_dir(self.data()).is_ok_and(|entries| entries.flatten().any(is_dataset));
+        if self.is_new && !has_dataset {
+            // The error that led here is the one to tell, not that of cleaning up after it.
+            let _ = std::fs::remove_dir_all(&self.path);
         }
     }
 
