@@ -4,6 +4,8 @@ mod pretrain;
 mod tasks;
 mod tools;
 
+use std::io::Write;
+
 use clap::{Parser, Subcommand};
 
 /// Pre-train, fine-tune, evaluate and use BERT.
@@ -36,8 +38,8 @@ pub fn run() -> anyhow::Result<()> {
     }
 }
 
-/// One JSON object on standard output.
+/// One JSON object on standard output. A pipe that was closed is an error here and not a panic.
 fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string(value)?);
-    Ok(())
+    let text = serde_json::to_string(value)?;
+    Ok(writeln!(std::io::stdout(), "{text}")?)
 }

@@ -1,5 +1,6 @@
 //! `bert-train fill-mask`, `export` and `bench`.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use bert_train::bench::{BenchOptions, bench as run_bench};
@@ -60,8 +61,7 @@ pub fn fill_mask(args: &FillMaskArgs) -> anyhow::Result<()> {
     if args.json {
         super::print_json(&filled)
     } else {
-        print!("{filled}");
-        Ok(())
+        Ok(write!(std::io::stdout(), "{filled}")?)
     }
 }
 
