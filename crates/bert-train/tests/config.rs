@@ -57,6 +57,10 @@ fn overrides_reach_every_kind_of_key() {
     assert_eq!(config.data.input, ["a.txt", "b.txt"]);
     assert_eq!(config.data.tokenizer.as_deref(), Some("some/folder"));
     assert_eq!(config.phase[1].schedule.as_ref().unwrap().warmup_steps, 3);
+    // With data for every phase there is nothing to build, and so no need of text.
+    let built = load(&["data.input=[]", "phase.0.data=a", "phase.1.data=b"]).unwrap();
+    assert_eq!(built.phase[1].data.as_deref(), Some("b"));
+    assert!(load(&["data.input=[]", "phase.0.data=a"]).is_err());
     // A later override wins, and a model may be exchanged whole.
     assert_eq!(load(&["seed=1", "seed=2"]).unwrap().seed, 2);
     assert_eq!(load(&["model=L-4_H-512"]).unwrap().model.hidden_size, 512);

@@ -118,6 +118,28 @@ fn a_checkpoint_that_cannot_be_written_costs_none_that_was() {
     run(&config, &output, false).unwrap();
 }
 
+#[test]
+fn datasets_built_before_give_the_run_that_builds_them_itself() {
+    let (folder, config) = prepared();
+    let mut config = short(&config);
+    let (own, given) = (folder.path().join("own"), folder.path().join("given"));
+    run(&config, &own, false).unwrap();
+    // The vocabulary comes with the datasets.
+    config.data.input.clear();
+    for (phase, name) in config.phase.iter_mut().zip(["seq-24", "seq-40"]) {
+        phase.data = Some(own.join("data").join(name).to_str().unwrap().to_owned());
+    }
+    run(&config, &given, false).unwrap();
+    let model = |run: &Path| fs::read(run.join("model/model.safetensors")).unwrap();
+    assert!(model(&own) == model(&given), "the weights differ");
+
+    // Examples longer than the phase, or of another vocabulary, are refused.
+    config.phase.swap(0, 1);
+    config.phase[0].seq_len = 24;
+    let error = run(&config, &folder.path().join("long"), false).unwrap_err();
+    assert!(error.is_request() && error.to_string().contains("up to 40 tokens"), "{error}");
+}
+
 /// Gradients of one batch in one piece and in three differ by rounding only. Dropout is off: it is a function of the
 /// forward pass's number, and so of the pieces.
 #[test]

@@ -58,11 +58,7 @@ pub struct BenchArgs {
 
 pub fn fill_mask(args: &FillMaskArgs) -> anyhow::Result<()> {
     let filled = fill_mask_with(&ModelFolder::find(&args.model)?, &args.text, args.top)?;
-    if args.json {
-        super::print_json(&filled)
-    } else {
-        Ok(write!(std::io::stdout(), "{filled}")?)
-    }
+    if args.json { super::print_json(&filled) } else { Ok(write!(std::io::stdout(), "{filled}")?) }
 }
 
 pub fn export(args: &ExportArgs) -> anyhow::Result<()> {

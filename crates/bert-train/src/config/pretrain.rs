@@ -50,7 +50,7 @@ pub struct DataConfig {
     /// Format of the files; left out: seen from each file's beginning.
     #[serde(default)]
     pub format: Format,
-    /// A vocabulary folder to use; left out: one is trained from the input.
+    /// A vocabulary folder to use; left out: that of the phases' data, or else one is trained from the input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokenizer: Option<String>,
     /// Size of the vocabulary to train.
@@ -224,10 +224,10 @@ impl PretrainConfig {
         )?;
         let all_built = self.phase.iter().all(|phase| phase.data.is_some());
         checks.that(
-            !data.input.is_empty() || (all_built && data.tokenizer.is_some()),
+            !data.input.is_empty() || all_built,
             "data.input",
             || "there is no input".into(),
-            "name files or patterns, or \"sample\" for the embedded sample",
+            "name files or patterns, \"sample\" for the embedded sample, or give every phase its data",
         )
     }
 
