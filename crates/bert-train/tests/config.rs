@@ -140,10 +140,11 @@ fn only_keys_that_the_weights_depend_on_count_as_changes() {
     assert_eq!(digest(&config), digest(&watched));
     assert!(changed_keys(&config, &watched).is_empty());
 
-    let changed = load(&["phase.1.batch=64", "optimizer.lr=2e-3", "phase.0.micro_batch=16"]).unwrap();
-    assert_ne!(digest(&config), digest(&changed));
+    let before = load(&["phase.1.batch=32", "optimizer.lr=1e-3"]).unwrap();
+    let after = load(&["phase.1.batch=64", "optimizer.lr=2e-3", "phase.0.micro_batch=16"]).unwrap();
+    assert_ne!(digest(&before), digest(&after));
     assert_eq!(
-        changed_keys(&config, &changed),
+        changed_keys(&before, &after),
         ["optimizer.lr: 0.001 -> 0.002", "phase.0.micro_batch: not set -> 16", "phase.1.batch: 32 -> 64"]
     );
 }
