@@ -104,6 +104,7 @@ fn apply(x: &Tensor, dropout: Dropout) -> Result<Tensor> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -45,8 +45,9 @@ pub fn truncated_normal(n: usize, deviation: f64, seed: u64, name: &str) -> Vec<
     while values.len() < n {
         let words = philox_wide(key(seed), [block, INITIAL_WEIGHTS, hash as u32, (hash >> 32) as u32]);
         block = block.wrapping_add(WIDE as u32);
+        let [first, second, third, fourth] = words;
         for lane in 0..WIDE {
-            for pair in [[words[0][lane], words[1][lane]], [words[2][lane], words[3][lane]]] {
+            for pair in [[first[lane], second[lane]], [third[lane], fourth[lane]]] {
                 // Box-Muller; values beyond two deviations are drawn again, as the original does.
                 let radius = (-2.0 * ((f64::from(pair[0]) + 1.0) / 4_294_967_296.0).ln()).sqrt();
                 let angle = std::f64::consts::TAU * f64::from(pair[1]) / 4_294_967_296.0;
@@ -83,9 +84,7 @@ mod tests {
         let wide = philox_wide([1, 2], [40, 5, 6, 7]);
         for lane in 0..WIDE {
             let single = philox_wide([1, 2], [40 + lane as u32, 5, 6, 7]);
-            for word in 0..4 {
-                assert_eq!(wide[word][lane], single[word][0]);
-            }
+            assert_eq!(wide.map(|words| words[lane]), single.map(|words| words[0]));
         }
     }
 

@@ -155,7 +155,7 @@ impl BertConfig {
         if let Some((key, value)) = sizes.into_iter().find(|(_, value)| *value == 0) {
             return wrong(key, value.to_string(), "it must be at least 1");
         }
-        if self.hidden_size % self.num_attention_heads != 0 {
+        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             let cure = format!("it must divide hidden_size = {}", self.hidden_size);
             return wrong("num_attention_heads", self.num_attention_heads.to_string(), &cure);
         }

@@ -45,7 +45,8 @@ fn what_is_saved_comes_back_unchanged() {
     let loaded = BertForSequenceClassification::new(&config, 3, 8, &Device::Cpu).unwrap();
     let report = loaded.parameters().load(&load_tensors(dir.path()).unwrap()).unwrap();
     assert!(report.new.is_empty() && report.ignored.is_empty());
-    for ((name, a), (_, b)) in saved.parameters().tensors().unwrap().iter().zip(loaded.parameters().tensors().unwrap()) {
+    for ((name, a), (_, b)) in saved.parameters().tensors().unwrap().iter().zip(loaded.parameters().tensors().unwrap())
+    {
         assert!(equal(a, &b), "{name}");
     }
 }
