@@ -52,7 +52,7 @@ pub use activation::Activation;
 pub use dropout::Dropout;
 pub use parameter::Parameter;
 pub use philox::truncated_normal;
-pub use spans::Spans;
+pub use spans::{Selection, Spans};
 
 /// Whether the fast forms can run on this tensor: f32 on the CPU.
 pub fn has_fast_form(x: &candle_core::Tensor) -> bool {

@@ -74,3 +74,54 @@ impl Spans {
         self.iter().map(|span| span.len()).sum::<usize>() < self.rows
     }
 }
+
+/// Rows of a batch, in ascending order, each in one of its sequences: those that a last layer is needed for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    rows: Vec<u32>,
+    /// For each sequence, which of `rows` are its own.
+    spans: Vec<Range<usize>>,
+}
+
+impl Selection {
+    /// The given rows of the token axis.
+    ///
+    /// # Errors
+    /// Rows that do not ascend, or a row that belongs to no sequence.
+    pub fn new(spans: &Spans, rows: Vec<u32>) -> Result<Self> {
+        if let Some(pair) = rows.windows(2).find(|pair| pair[0] >= pair[1]) {
+            bail!("selection: row {} is followed by {}; rows have to ascend", pair[0], pair[1])
+        }
+        let mut own = Vec::with_capacity(spans.len());
+        let mut next = 0;
+        for span in spans.iter() {
+            let count = rows[next..].iter().take_while(|&&row| span.contains(&(row as usize))).count();
+            own.push(next..next + count);
+            next += count;
+        }
+        match rows.get(next) {
+            Some(row) => bail!("selection: row {row} belongs to no sequence"),
+            None => Ok(Self { rows, spans: own }),
+        }
+    }
+
+    /// The rows on the token axis, ascending.
+    pub fn rows(&self) -> &[u32] {
+        &self.rows
+    }
+
+    /// Which of [`Selection::rows`] belong to sequence `i`.
+    pub fn get(&self, i: usize) -> Range<usize> {
+        self.spans[i].clone()
+    }
+
+    /// Which of [`Selection::rows`] belong to each sequence.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Range<usize>> + '_ {
+        self.spans.iter().cloned()
+    }
+
+    /// The place of a row among those selected.
+    pub fn place(&self, row: u32) -> Option<u32> {
+        self.rows.binary_search(&row).ok().map(|place| place as u32)
+    }
+}

@@ -4,7 +4,9 @@
 
 use bert_kernels::embedding::{Lookup, embedding, select_rows};
 use bert_kernels::norm::{LayerNorm, layer_norm};
-use bert_kernels::{Activation, Dropout, Parameter, Spans, activation, attention, dropout, linear, loss, node, norm};
+use bert_kernels::{
+    Activation, Dropout, Parameter, Selection, Spans, activation, attention, dropout, linear, loss, node, norm,
+};
 use candle_core::{DType, Device, Result, Tensor, Var};
 
 /// An operation on x [T, width] with parameters; the tests differentiate sum(output * fixed weights).
@@ -192,6 +194,51 @@ fn attention_packed_padded_and_dropped() -> Result<()> {
             )?;
         }
     }
+    Ok(())
+}
+
+/// Some rows ask, all answer; one sequence asks nothing, one is padded, one is longer than a block of queries.
+#[test]
+fn attention_of_a_selection() -> Result<()> {
+    let long = (4..900).step_by(2).map(|row| row as u32).collect::<Vec<_>>();
+    for (spans, rows) in [
+        (Spans::packed([3, 5, 1, 2]), vec![0, 2, 4, 7, 8]),
+        (Spans::padded(&[2, 4], 5)?, vec![1, 5, 6, 8]),
+        (Spans::packed([4, 897]), long),
+    ] {
+        let selection = Selection::new(&spans, rows)?;
+        for dropout in [None, Dropout::new(0.25, 11, 12, 13)] {
+            let all = |x: &Tensor| {
+                let y = attention::reference(x, &spans, 2, dropout)?;
+                y.index_select(&Tensor::new(selection.rows(), &Device::Cpu)?, 0)
+            };
+            let selected = |x: &Tensor| -> Result<Tensor> {
+                let rows = Tensor::new(selection.rows(), &Device::Cpu)?;
+                let queries = x.detach().narrow(1, 0, 6)?.contiguous()?.index_select(&rows, 0)?;
+                let memory = x.detach().narrow(1, 6, 12)?.contiguous()?;
+                let (y, saved) = attention::forward_at(&queries, &memory, &spans, &selection, 2, dropout)?;
+                let shape = (spans.rows(), 6);
+                node::join(x, &y, move |dy| {
+                    let (d_queries, d_memory) = attention::backward_at(&saved, dy)?;
+                    let d_queries = Tensor::zeros(shape, DType::F32, &Device::Cpu)?.index_add(&rows, &d_queries, 0)?;
+                    Tensor::cat(&[d_queries, d_memory], 1).map(Some)
+                })
+            };
+            let run = |x: &Tensor| if x.dtype() == DType::F64 { all(x) } else { selected(x) };
+            let case = Case { x: (spans.rows(), 18), parameters: vec![], run: &|x, _| run(&(x * 1.5)?) };
+            let (value, exact) = gradients(&case, DType::F64)?;
+            let (fast_value, fast) = gradients(&case, DType::F32)?;
+            assert!((value - fast_value).abs() < 1e-4 * (1.0 + value.abs()), "{fast_value} not {value}");
+            let scale = exact[0].iter().fold(0f64, |m, v| m.max(v.abs()));
+            for (entry, (f, e)) in fast[0].iter().zip(&exact[0]).enumerate() {
+                assert!((f - e).abs() < 2e-5 * scale, "entry {entry}: fast {f}, exact {e}");
+            }
+        }
+    }
+    let spans = Spans::padded(&[2, 4], 5)?;
+    let message = |rows: Vec<u32>| Selection::new(&spans, rows).unwrap_err().to_string();
+    assert!(message(vec![0, 3]).contains("row 3 belongs to no sequence"));
+    assert!(message(vec![1, 1]).contains("row 1 is followed by 1"));
     Ok(())
 }
 

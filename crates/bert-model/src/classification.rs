@@ -1,6 +1,6 @@
 //! BERT with a classifier on the pooled output, for tasks on sentences and pairs.
 
-use crate::heads::{Dense, Pooler, dense, select};
+use crate::heads::{Dense, Pooler, dense};
 use crate::parameters::{Builder, ParameterStore};
 use crate::{BertConfig, Encoder, LossPart, Pass, Result, Sequences, Targets};
 use bert_kernels::{dropout, loss};
@@ -74,8 +74,8 @@ impl BertForSequenceClassification {
 
     /// The pooled output, dropped out: [B, H].
     fn features(&self, sequences: &Sequences, pass: &Pass) -> Result<Tensor> {
-        let hidden = self.encoder.hidden_states(sequences, pass)?;
-        let pooled = self.pooler.forward(&select(&hidden, &sequences.first_rows(), pass)?, pass)?;
+        let [first] = self.encoder.hidden_states_at(sequences, [&sequences.first_rows()], pass)?;
+        let pooled = self.pooler.forward(&first, pass)?;
         let mask = pass.dropout(self.dropout, SITE);
         Ok(if pass.reference { dropout::reference(&pooled, mask)? } else { dropout::dropout(&pooled, mask)? })
     }

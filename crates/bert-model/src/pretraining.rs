@@ -1,6 +1,6 @@
 //! BERT with the heads of pre-training.
 
-use crate::heads::{Dense, MlmHead, Pooler, dense, select};
+use crate::heads::{Dense, MlmHead, Pooler, dense};
 use crate::parameters::{Builder, ParameterStore};
 use crate::{BertConfig, Encoder, LossPart, Pass, PretrainingBatch, Result, Sequences};
 use candle_core::{Device, Tensor};
@@ -47,12 +47,12 @@ impl BertForPreTraining {
     /// The parts of the objective: `mlm` over the masked positions, and `nsp` over the sequences where the batch has
     /// next-sentence labels.
     pub fn loss(&self, batch: &PretrainingBatch, pass: &Pass) -> Result<Vec<LossPart>> {
-        let hidden = self.encoder.hidden_states(&batch.sequences, pass)?;
-        let mut parts = Vec::with_capacity(2);
-        let masked = select(&hidden, &batch.masked_rows, pass)?;
-        parts.push(self.masked.loss(&masked, &batch.masked_labels, pass)?);
-        if !batch.next_sentence_labels.is_empty() {
-            let pooled = self.pooled(&hidden, &batch.sequences, pass)?;
+        let with_pairs = !batch.next_sentence_labels.is_empty();
+        let first = if with_pairs { batch.sequences.first_rows() } else { Vec::new() };
+        let [masked, first] = self.encoder.hidden_states_at(&batch.sequences, [&batch.masked_rows, &first], pass)?;
+        let mut parts = vec![self.masked.loss(&masked, &batch.masked_labels, pass)?];
+        if with_pairs {
+            let pooled = self.pooler.forward(&first, pass)?;
             parts.push(self.next_sentence.cross_entropy("nsp", &pooled, &batch.next_sentence_labels, pass)?);
         }
         Ok(parts)
@@ -60,17 +60,13 @@ impl BertForPreTraining {
 
     /// Scores of every token of the vocabulary at the given rows: [n, V].
     pub fn mlm_logits(&self, sequences: &Sequences, rows: &[u32], pass: &Pass) -> Result<Tensor> {
-        let hidden = self.encoder.hidden_states(sequences, pass)?;
-        self.masked.logits(&select(&hidden, rows, pass)?, pass)
+        let [hidden] = self.encoder.hidden_states_at(sequences, [rows], pass)?;
+        self.masked.logits(&hidden, pass)
     }
 
     /// Scores of "follows" and "is random" for each sequence: [B, 2].
     pub fn nsp_logits(&self, sequences: &Sequences, pass: &Pass) -> Result<Tensor> {
-        let hidden = self.encoder.hidden_states(sequences, pass)?;
-        self.next_sentence.forward(&self.pooled(&hidden, sequences, pass)?, pass)
-    }
-
-    fn pooled(&self, hidden: &Tensor, sequences: &Sequences, pass: &Pass) -> Result<Tensor> {
-        self.pooler.forward(&select(hidden, &sequences.first_rows(), pass)?, pass)
+        let [first] = self.encoder.hidden_states_at(sequences, [&sequences.first_rows()], pass)?;
+        self.next_sentence.forward(&self.pooler.forward(&first, pass)?, pass)
     }
 }

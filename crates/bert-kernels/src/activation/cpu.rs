@@ -32,42 +32,52 @@ fn gelu_tanh_slope(x: f32) -> f32 {
     0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * TANH_SCALE * (1.0 + 3.0 * TANH_CUBIC * x * x)
 }
 
-fn map(out: &mut [f32], x: &[f32], f: impl Fn(f32, f32) -> f32 + Sync) {
+fn map(out: &mut [f32], x: &[f32], f: impl Fn(f32) -> f32 + Sync) {
     out.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(out, x)| {
         vectorised(
             #[inline(always)]
             || {
                 for (out, &x) in out.iter_mut().zip(x) {
-                    *out = f(*out, x);
+                    *out = f(x);
                 }
             },
         )
     });
 }
 
+/// `dx = dy * slope(x)`
+fn map_backward(dx: &mut [f32], dy: &[f32], x: &[f32], slope: impl Fn(f32) -> f32 + Sync) {
+    let operands = dy.par_chunks(CHUNK).zip(x.par_chunks(CHUNK));
+    dx.par_chunks_mut(CHUNK).zip(operands).for_each(|(dx, (dy, x))| {
+        vectorised(
+            #[inline(always)]
+            || {
+                for (dx, (&dy, &x)) in dx.iter_mut().zip(dy.iter().zip(x)) {
+                    *dx = dy * slope(x);
+                }
+            },
+        )
+    });
+}
+
+#[inline(always)]
+fn relu(x: f32) -> f32 {
+    x.max(0.0)
+}
+
+#[inline(always)]
+fn relu_slope(x: f32) -> f32 {
+    if x > 0.0 { 1.0 } else { 0.0 }
+}
+
 /// The activation of every element, without a graph.
 pub fn forward(x: &Tensor, kind: Activation) -> Result<Tensor> {
     timed(Part::Activation, || {
-        with_slice(x, |x_values| {
+        with_slice(x, |values| {
             tensor(x.shape(), |y| match kind {
-                Activation::Gelu => map(
-                    y,
-                    x_values,
-                    #[inline(always)]
-                    |_, x| gelu(x),
-                ),
-                Activation::GeluTanh => map(
-                    y,
-                    x_values,
-                    #[inline(always)]
-                    |_, x| gelu_tanh(x),
-                ),
-                Activation::Relu => map(
-                    y,
-                    x_values,
-                    #[inline(always)]
-                    |_, x| x.max(0.0),
-                ),
+                Activation::Gelu => map(y, values, gelu),
+                Activation::GeluTanh => map(y, values, gelu_tanh),
+                Activation::Relu => map(y, values, relu),
             })
         })?
     })
@@ -76,29 +86,11 @@ pub fn forward(x: &Tensor, kind: Activation) -> Result<Tensor> {
 /// dy times the derivative at x.
 pub fn backward(x: &Tensor, dy: &Tensor, kind: Activation) -> Result<Tensor> {
     timed(Part::Activation, || {
-        with_slices([x, dy], |[x_values, dy]| {
-            tensor(x.shape(), |dx| {
-                dx.copy_from_slice(dy);
-                match kind {
-                    Activation::Gelu => map(
-                        dx,
-                        x_values,
-                        #[inline(always)]
-                        |d, x| d * gelu_slope(x),
-                    ),
-                    Activation::GeluTanh => map(
-                        dx,
-                        x_values,
-                        #[inline(always)]
-                        |d, x| d * gelu_tanh_slope(x),
-                    ),
-                    Activation::Relu => map(
-                        dx,
-                        x_values,
-                        #[inline(always)]
-                        |d, x| if x > 0.0 { d } else { 0.0 },
-                    ),
-                }
+        with_slices([x, dy], |[values, dy]| {
+            tensor(x.shape(), |dx| match kind {
+                Activation::Gelu => map_backward(dx, dy, values, gelu_slope),
+                Activation::GeluTanh => map_backward(dx, dy, values, gelu_tanh_slope),
+                Activation::Relu => map_backward(dx, dy, values, relu_slope),
             })
         })?
     })

@@ -1,120 +1,75 @@
+use super::operands::{Operands, Unit};
 use super::sizes;
 use crate::cpu::{Matrix, Shared, gemm_on_this_thread, math, vectorised};
-use crate::storage::{tensor, with_slice, with_slices};
+use crate::storage::{tensor, uninitialised, with_slices};
 use crate::timing::{Part, timed};
-use crate::{Dropout, Spans};
-use candle_core::{Device, Result, Tensor};
+use crate::{Dropout, Selection, Spans};
+use candle_core::{Device, Result, Tensor, bail};
 use rayon::prelude::*;
-use std::ops::Range;
-
-/// Queries that are handled at once: bounds the scratch memory to this many rows of scores.
-const QUERIES: usize = 256;
 
 /// What the backward pass needs. The scores are not among it: they are computed again from queries and keys.
 #[derive(Debug)]
 pub struct Saved {
-    qkv: Tensor,
+    operands: Operands,
     context: Tensor,
-    /// [N T]: logarithm of the softmax's denominator.
+    /// [N n], n queries: logarithm of the softmax's denominator.
     log_sums: Tensor,
-    spans: Spans,
-    heads: usize,
-    dropout: Option<Dropout>,
-}
-
-/// One head of one sequence: the unit of parallel work.
-struct Unit<'a> {
-    qkv: &'a [f32],
-    span: Range<usize>,
-    head: usize,
-    rows: usize,
-    hidden: usize,
-    size: usize,
-    dropout: Option<Dropout>,
-}
-
-impl<'a> Unit<'a> {
-    /// Queries (0), keys (1) or values (2) of some rows of the sequence: [rows, D].
-    fn part(&self, part: usize, rows: Range<usize>) -> Matrix<'a> {
-        let offset = (self.span.start + rows.start) * 3 * self.hidden + part * self.hidden + self.head * self.size;
-        Matrix::strided(&self.qkv[offset..], rows.len(), self.size, 3 * self.hidden)
-    }
-
-    fn keys(&self) -> Matrix<'a> {
-        self.part(1, 0..self.span.len())
-    }
-
-    fn values(&self) -> Matrix<'a> {
-        self.part(2, 0..self.span.len())
-    }
-
-    fn scale(&self) -> f32 {
-        1.0 / (self.size as f32).sqrt()
-    }
-
-    /// Blocks of query rows.
-    fn blocks(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let length = self.span.len();
-        (0..length).step_by(QUERIES).map(move |start| start..(start + QUERIES).min(length))
-    }
-
-    /// Scaled scores of a block of queries against all keys.
-    fn scores(&self, block: &Range<usize>, out: &mut [f32]) {
-        let length = self.span.len();
-        // SAFETY: `out` is a full row-major [block, length] matrix.
-        unsafe {
-            let queries = self.part(0, block.clone());
-            gemm_on_this_thread(out.as_mut_ptr(), length, false, self.scale(), queries, self.keys().t());
-        }
-    }
-
-    /// The row of the dropout mask for a query of the sequence.
-    #[inline(always)]
-    fn mask(&self, query: usize, mask: &mut [f32]) {
-        if let Some(dropout) = self.dropout {
-            dropout.fill((self.head * self.rows + self.span.start + query) as u32, mask);
-        }
-    }
-}
-
-fn units<'a>(
-    qkv: &'a [f32],
-    spans: &Spans,
-    heads: usize,
-    (size, hidden): (usize, usize),
-    dropout: Option<Dropout>,
-) -> Vec<Unit<'a>> {
-    let rows = spans.rows();
-    spans
-        .iter()
-        .filter(|span| !span.is_empty())
-        .flat_map(|span| {
-            (0..heads).map(move |head| Unit { qkv, span: span.clone(), head, rows, hidden, size, dropout })
-        })
-        .collect()
 }
 
 /// qkv [T, 3H] -> [T, H], without a graph.
 pub fn forward(qkv: &Tensor, spans: &Spans, heads: usize, dropout: Option<Dropout>) -> Result<(Tensor, Saved)> {
-    let (size, hidden) = sizes(qkv, spans, heads)?;
-    let rows = spans.rows();
-    let mut log_sums = vec![0f32; heads * rows];
+    let sizes = sizes(qkv, spans, heads)?;
+    let (queries, memory, spans) = (qkv.clone(), qkv.clone(), spans.clone());
+    run_forward(Operands { queries, memory, spans, selection: None, heads, sizes, dropout })
+}
+
+/// The rows of [`forward`] that are selected: queries [n, H] of those rows, keys and values [T, 2H] of all -> [n, H].
+///
+/// # Errors
+/// Shapes that do not fit together.
+pub fn forward_at(
+    queries: &Tensor,
+    keys_values: &Tensor,
+    spans: &Spans,
+    selection: &Selection,
+    heads: usize,
+    dropout: Option<Dropout>,
+) -> Result<(Tensor, Saved)> {
+    let (count, hidden) = queries.dims2()?;
+    if keys_values.dims2()? != (spans.rows(), 2 * hidden) || count != selection.rows().len() || hidden % heads != 0 {
+        let (q, kv) = (queries.dims(), keys_values.dims());
+        bail!("attention: queries {q:?}, keys and values {kv:?} for {count} of {} rows, {heads} heads", spans.rows())
+    }
+    run_forward(Operands {
+        queries: queries.clone(),
+        memory: keys_values.clone(),
+        spans: spans.clone(),
+        selection: Some(selection.clone()),
+        heads,
+        sizes: (hidden / heads, hidden),
+        dropout,
+    })
+}
+
+fn run_forward(operands: Operands) -> Result<(Tensor, Saved)> {
+    let rows = operands.asking();
+    let mut log_sums = vec![0f32; operands.heads * rows];
     let context = timed(Part::Attention, || {
-        with_slice(qkv, |qkv| {
-            tensor((rows, hidden), |context| {
-                if spans.has_padding() {
+        with_slices([&operands.queries, &operands.memory], |[queries, memory]| {
+            tensor((rows, operands.sizes.1), |context| {
+                if operands.selection.is_none() && operands.spans.has_padding() {
                     context.fill(0.0);
                 }
                 let (context, log_sums) = (Shared::new(context), Shared::new(&mut log_sums));
-                units(qkv, spans, heads, (size, hidden), dropout)
+                operands
+                    .units(queries, memory)
                     .par_iter()
                     .for_each_init(Vec::new, |scratch, unit| forward_unit(unit, context, log_sums, scratch));
             })
         })?
     })?;
-    let log_sums = Tensor::from_vec(log_sums, heads * rows, &Device::Cpu)?;
-    let saved = Saved { qkv: qkv.clone(), context: context.clone(), log_sums, spans: spans.clone(), heads, dropout };
-    Ok((context, saved))
+    let log_sums = Tensor::from_vec(log_sums, operands.heads * rows, &Device::Cpu)?;
+    Ok((context.clone(), Saved { operands, context, log_sums }))
 }
 
 fn forward_unit(unit: &Unit, context: Shared, log_sums: Shared, scratch: &mut Vec<f32>) {
@@ -133,8 +88,8 @@ fn forward_unit(unit: &Unit, context: Shared, log_sums: Shared, scratch: &mut Ve
                         *s = math::exp(*s - largest);
                     }
                     let sum = math::sum(row, |v| v);
-                    // SAFETY: this head's entries for the rows of this sequence belong to this unit.
-                    unsafe { *log_sums.at(unit.head * unit.rows + unit.span.start + query) = largest + sum.ln() };
+                    // SAFETY: this head's entries for the queries of this sequence belong to this unit.
+                    unsafe { *log_sums.at(unit.log_sums + query) = largest + sum.ln() };
                     let inverse = 1.0 / sum;
                     if unit.dropout.is_some() {
                         unit.mask(query, mask);
@@ -148,39 +103,60 @@ fn forward_unit(unit: &Unit, context: Shared, log_sums: Shared, scratch: &mut Ve
         let weights = Matrix::new(scores, block.len(), length);
         // SAFETY: these rows and the columns of this head belong to this unit.
         unsafe {
-            let out = context.at((unit.span.start + block.start) * unit.hidden + unit.head * unit.size);
-            gemm_on_this_thread(out, unit.hidden, false, 1.0, weights, unit.values());
+            let out = context.at(unit.context.offset(block.start));
+            gemm_on_this_thread(out, unit.context.stride, false, 1.0, weights, unit.values.matrix(&unit.span));
         }
     }
 }
 
-/// The gradient of qkv [T, 3H] from that of the context [T, H].
+/// The gradient of qkv [T, 3H] from that of the context [T, H] of [`forward`].
 pub fn backward(saved: &Saved, dy: &Tensor) -> Result<Tensor> {
-    let sizes = sizes(&saved.qkv, &saved.spans, saved.heads)?;
-    let rows = saved.spans.rows();
+    let operands = &saved.operands;
+    let (rows, width) = (operands.spans.rows(), 3 * operands.sizes.1);
+    let mut d_qkv = operands.gradient_buffer(rows * width);
+    let all = Shared::new(&mut d_qkv);
+    run_backward(saved, dy, all, all)?;
+    Tensor::from_vec(d_qkv, (rows, width), &Device::Cpu)
+}
+
+/// The gradients of queries [n, H] and of keys and values [T, 2H] from that of the context [n, H] of [`forward_at`].
+pub fn backward_at(saved: &Saved, dy: &Tensor) -> Result<(Tensor, Tensor)> {
+    let operands = &saved.operands;
+    let (asking, rows, hidden) = (operands.asking(), operands.spans.rows(), operands.sizes.1);
+    let mut d_queries = uninitialised(asking * hidden);
+    let mut d_memory = operands.gradient_buffer(rows * 2 * hidden);
+    run_backward(saved, dy, Shared::new(&mut d_queries), Shared::new(&mut d_memory))?;
+    let d_queries = Tensor::from_vec(d_queries, (asking, hidden), &Device::Cpu)?;
+    Ok((d_queries, Tensor::from_vec(d_memory, (rows, 2 * hidden), &Device::Cpu)?))
+}
+
+/// Writes the gradients into buffers of the layout of the operands.
+fn run_backward(saved: &Saved, dy: &Tensor, d_queries: Shared, d_memory: Shared) -> Result<()> {
+    let Operands { queries, memory, .. } = &saved.operands;
     timed(Part::Attention, || {
-        let operands = [&saved.qkv, &saved.context, &saved.log_sums, dy];
-        with_slices(operands, |[qkv, context, log_sums, dy]| {
-            tensor((rows, 3 * sizes.1), |d_qkv| {
-                if saved.spans.has_padding() {
-                    d_qkv.fill(0.0);
-                }
-                let d_qkv = Shared::new(d_qkv);
-                units(qkv, &saved.spans, saved.heads, sizes, saved.dropout)
-                    .par_iter()
-                    .for_each_init(Vec::new, |scratch, unit| {
-                        backward_unit(unit, context, log_sums, dy, d_qkv, scratch)
-                    });
-            })
-        })?
+        with_slices(
+            [queries, memory, &saved.context, &saved.log_sums, dy],
+            |[queries, memory, context, log_sums, dy]| {
+                saved.operands.units(queries, memory).par_iter().for_each_init(Vec::new, |scratch, unit| {
+                    backward_unit(unit, context, log_sums, dy, d_queries, d_memory, scratch)
+                });
+            },
+        )
     })
 }
 
 /// With P the softmax and M the mask: dV = (P M)^T dY; dP = (dY V^T) M; dS = P (dP - rowsum(dY Y)) / sqrt(D);
 /// dQ = dS K; dK = dS^T Q (Dao et al., FlashAttention, 2022, appendix B).
-fn backward_unit(unit: &Unit, context: &[f32], log_sums: &[f32], dy: &[f32], d_qkv: Shared, scratch: &mut Vec<f32>) {
-    let (length, hidden, size) = (unit.span.len(), unit.hidden, unit.size);
-    let column = unit.head * size;
+fn backward_unit(
+    unit: &Unit,
+    context: &[f32],
+    log_sums: &[f32],
+    dy: &[f32],
+    d_queries: Shared,
+    d_memory: Shared,
+    scratch: &mut Vec<f32>,
+) {
+    let (length, size) = (unit.span.len(), unit.keys.size);
     for block in unit.blocks() {
         let area = block.len() * length;
         scratch.resize(2 * area + length, 1.0);
@@ -188,19 +164,19 @@ fn backward_unit(unit: &Unit, context: &[f32], log_sums: &[f32], dy: &[f32], d_q
         let (d_scores, mask) = rest.split_at_mut(area);
         let mask = &mut mask[..length];
         unit.scores(&block, weights);
-        let first = (unit.span.start + block.start) * hidden + column;
-        let d_context = Matrix::strided(&dy[first..], block.len(), size, hidden);
+        let d_context = unit.context.view(dy, &block);
+        let values = unit.values.matrix(&unit.span);
         // SAFETY: a full row-major [block, length] matrix.
-        unsafe { gemm_on_this_thread(d_scores.as_mut_ptr(), length, false, 1.0, d_context, unit.values().t()) };
+        unsafe { gemm_on_this_thread(d_scores.as_mut_ptr(), length, false, 1.0, d_context, values.t()) };
         vectorised(
             #[inline(always)]
             || {
                 let rows = weights.chunks_exact_mut(length).zip(d_scores.chunks_exact_mut(length));
                 for (query, (p, ds)) in block.clone().zip(rows) {
-                    let row = unit.span.start + query;
-                    let at = row * hidden + column..row * hidden + column + size;
+                    let start = unit.context.offset(query);
+                    let at = start..start + size;
                     let correction = math::dot(&dy[at.clone()], &context[at]);
-                    let log_sum = log_sums[unit.head * unit.rows + row];
+                    let log_sum = log_sums[unit.log_sums + query];
                     if unit.dropout.is_some() {
                         unit.mask(query, mask);
                         for j in 0..length {
@@ -217,18 +193,19 @@ fn backward_unit(unit: &Unit, context: &[f32], log_sums: &[f32], dy: &[f32], d_q
                 }
             },
         );
-        let later = block.start > 0; // keys and values gather from every block of queries
+        let later = block.start > unit.asking.start; // keys and values gather from every block of queries
         let weights = Matrix::new(weights, block.len(), length);
         let d_scores = Matrix::new(d_scores, block.len(), length);
-        let row_stride = 3 * hidden;
-        let queries = unit.part(0, block.clone());
+        let (queries, keys) = (unit.queries.matrix(&block), unit.keys.matrix(&unit.span));
+        let stride = unit.keys.stride;
         // SAFETY: the rows of this sequence and the columns of this head belong to this unit.
         unsafe {
-            let start = d_qkv.at(unit.span.start * row_stride + column);
-            let d_queries = start.add(block.start * row_stride);
-            gemm_on_this_thread(d_queries, row_stride, false, unit.scale(), d_scores, unit.keys());
-            gemm_on_this_thread(start.add(hidden), row_stride, later, unit.scale(), d_scores.t(), queries);
-            gemm_on_this_thread(start.add(2 * hidden), row_stride, later, 1.0, weights.t(), d_context);
+            let d_queries = d_queries.at(unit.queries.offset(block.start));
+            let d_keys = d_memory.at(unit.keys.offset(unit.span.start));
+            let d_values = d_memory.at(unit.values.offset(unit.span.start));
+            gemm_on_this_thread(d_queries, unit.queries.stride, false, unit.scale(), d_scores, keys);
+            gemm_on_this_thread(d_keys, stride, later, unit.scale(), d_scores.t(), queries);
+            gemm_on_this_thread(d_values, stride, later, 1.0, weights.t(), d_context);
         }
     }
 }

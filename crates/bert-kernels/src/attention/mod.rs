@@ -1,9 +1,10 @@
 //! Scaled dot-product attention over the sequences of a packed or padded batch (Vaswani et al., 2017).
 
 mod cpu;
+mod operands;
 mod reference;
 
-pub use cpu::{Saved, backward, forward};
+pub use cpu::{Saved, backward, backward_at, forward, forward_at};
 pub use reference::reference;
 
 use crate::{Dropout, Spans, has_fast_form, node};

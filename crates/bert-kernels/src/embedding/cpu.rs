@@ -36,7 +36,8 @@ pub(super) fn backward(tables: &[(Parameter, Vec<u32>)], dy: &Tensor) -> Result<
     })
 }
 
-pub(super) fn select(x: &Tensor, rows: &[u32]) -> Result<Tensor> {
+/// Rows of x [T, H] -> [n, H], without a graph. The rows are known to lie in x.
+pub fn gather(x: &Tensor, rows: &[u32]) -> Result<Tensor> {
     let (_, width) = x.dims2()?;
     with_slice(x, |x| {
         tensor((rows.len(), width), |y| {
@@ -45,6 +46,12 @@ pub(super) fn select(x: &Tensor, rows: &[u32]) -> Result<Tensor> {
             }
         })
     })?
+}
+
+/// Adds the rows of `source` [n, H] to those of x [T, H] that they were gathered from, in place.
+pub fn scatter_add(x: &Tensor, rows: &[u32], source: &Tensor) -> Result<()> {
+    let (_, width) = x.dims2()?;
+    with_slice(source, |source| with_slice_mut(x, |x| add_rows(x, rows, source, width)))?
 }
 
 pub(super) fn scatter(dy: &Tensor, rows: &[u32], shape: (usize, usize)) -> Result<Tensor> {

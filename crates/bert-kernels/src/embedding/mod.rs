@@ -3,6 +3,7 @@
 mod cpu;
 mod reference;
 
+pub use cpu::{gather, scatter_add};
 pub use reference::reference;
 
 use crate::{Parameter, has_fast_form, node};
@@ -53,7 +54,7 @@ pub fn select_rows(x: &Tensor, rows: &[u32]) -> Result<Tensor> {
     if !has_fast_form(x) {
         return x.contiguous()?.index_select(&Tensor::new(rows, x.device())?, 0);
     }
-    let y = cpu::select(&x.detach().contiguous()?, rows)?;
+    let y = cpu::gather(&x.detach().contiguous()?, rows)?;
     let (shape, rows) = (x.dims2()?, rows.to_vec());
     node::join(x, &y, move |dy| cpu::scatter(dy, &rows, shape).map(Some))
 }

@@ -4,22 +4,11 @@ use crate::storage::{tensor, with_slice_mut, with_slices};
 use crate::timing::{Part, timed};
 use candle_core::{Result, Tensor};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// x [T, in] -> [T, out], without a graph.
 pub fn forward(x: &Tensor, weight: &Parameter, bias: &Parameter) -> Result<Tensor> {
-    let (rows, inputs) = x.dims2()?;
-    let (outputs, _) = weight.value().dims2()?;
-    timed(Part::Linear, || {
-        with_slices([x, weight.value(), bias.value()], |[x, weight, bias]| {
-            tensor((rows, outputs), |y| {
-                // The product is added to rows that start as the bias: one pass less than adding it after.
-                y.par_chunks_mut(outputs * ROWS)
-                    .for_each(|rows| rows.chunks_mut(outputs).for_each(|row| row.copy_from_slice(bias)));
-                let weight = Matrix::new(weight, outputs, inputs);
-                gemm(y, true, 1.0, Matrix::new(x, rows, inputs), weight.t());
-            })
-        })?
-    })
+    forward_part(x, weight, bias, 0..weight.value().dim(0)?)
 }
 
 /// Adds the gradients of weight and bias to the parameters and returns that of x [T, in].
@@ -32,14 +21,45 @@ pub fn backward(
     dy: &Tensor,
     onto: Option<&Tensor>,
 ) -> Result<Tensor> {
+    backward_part(x, weight, bias, 0..weight.value().dim(0)?, dy, onto)
+}
+
+/// [`forward`] for a range of the outputs: rows of the weight.
+pub fn forward_part(x: &Tensor, weight: &Parameter, bias: &Parameter, outputs: Range<usize>) -> Result<Tensor> {
     let (rows, inputs) = x.dims2()?;
-    let (outputs, _) = weight.value().dims2()?;
+    let count = outputs.len();
+    timed(Part::Linear, || {
+        with_slices([x, weight.value(), bias.value()], |[x, weight, bias]| {
+            let bias = &bias[outputs.clone()];
+            let weight = Matrix::new(&weight[outputs.start * inputs..], count, inputs);
+            tensor((rows, count), |y| {
+                // The product is added to rows that start as the bias: one pass less than adding it after.
+                y.par_chunks_mut(count * ROWS)
+                    .for_each(|rows| rows.chunks_mut(count).for_each(|row| row.copy_from_slice(bias)));
+                gemm(y, true, 1.0, Matrix::new(x, rows, inputs), weight.t());
+            })
+        })?
+    })
+}
+
+/// [`backward`] for a range of the outputs.
+pub fn backward_part(
+    x: &Tensor,
+    weight: &Parameter,
+    bias: &Parameter,
+    outputs: Range<usize>,
+    dy: &Tensor,
+    onto: Option<&Tensor>,
+) -> Result<Tensor> {
+    let (rows, inputs) = x.dims2()?;
+    let count = outputs.len();
+    let elements = outputs.start * inputs..outputs.end * inputs;
     timed(Part::Linear, || {
         with_slices([dy, x, weight.value()], |[dy, x, matrix]| {
-            with_slice_mut(bias.grad(), |db| add_column_sums(dy, db, 1.0))?;
-            let (dy, x) = (Matrix::new(dy, rows, outputs), Matrix::new(x, rows, inputs));
-            with_slice_mut(weight.grad(), |dw| gemm(dw, true, 1.0, dy.t(), x))?;
-            let matrix = Matrix::new(matrix, outputs, inputs);
+            with_slice_mut(bias.grad(), |db| add_column_sums(dy, &mut db[outputs], 1.0))?;
+            let (dy, x) = (Matrix::new(dy, rows, count), Matrix::new(x, rows, inputs));
+            with_slice_mut(weight.grad(), |dw| gemm(&mut dw[elements.clone()], true, 1.0, dy.t(), x))?;
+            let matrix = Matrix::new(&matrix[elements], count, inputs);
             match onto {
                 Some(dx) => {
                     with_slice_mut(dx, |dx| gemm(dx, true, 1.0, dy, matrix))?;

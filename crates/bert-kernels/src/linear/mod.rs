@@ -4,7 +4,7 @@ mod cpu;
 mod reference;
 
 pub(crate) use cpu::add_column_sums;
-pub use cpu::{backward, forward};
+pub use cpu::{backward, backward_part, forward, forward_part};
 pub use reference::reference;
 
 use crate::{Parameter, has_fast_form, node};

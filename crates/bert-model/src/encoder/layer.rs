@@ -4,7 +4,7 @@ use super::{Dense, dense, layer_norm};
 use crate::parameters::Builder;
 use crate::{BertConfig, Pass, Result};
 use bert_kernels::norm::{self, LayerNorm};
-use bert_kernels::{Activation, Dropout, Spans, activation, attention, linear, node};
+use bert_kernels::{Activation, Dropout, Selection, Spans, activation, attention, embedding, linear, node};
 use candle_core::Tensor;
 
 #[derive(Clone, Debug)]
@@ -27,6 +27,12 @@ impl Layer {
     /// x [T, H] -> [T, H]
     pub fn forward(&self, x: &Tensor, spans: &Spans, pass: &Pass) -> Result<Tensor> {
         self.feed_forward.forward(&self.attention.forward(x, spans, pass)?, pass)
+    }
+
+    /// x [T, H] -> [n, H], the rows of the selection. All else of the layer but keys and values is left out, which
+    /// changes nothing in those rows.
+    pub fn forward_at(&self, x: &Tensor, spans: &Spans, selection: &Selection, pass: &Pass) -> Result<Tensor> {
+        self.feed_forward.forward(&self.attention.forward_at(x, spans, selection, pass)?, pass)
     }
 }
 
@@ -65,10 +71,9 @@ impl AttentionBlock {
     }
 
     fn forward(&self, x: &Tensor, spans: &Spans, pass: &Pass) -> Result<Tensor> {
-        let probs = pass.dropout(self.probs_dropout, self.site);
-        let hidden = pass.dropout(self.hidden_dropout, self.site + 1);
+        let (probs, hidden) = self.dropouts(pass);
         if !pass.fast(x) {
-            return self.reference(x, spans, probs, hidden);
+            return self.reference(x, spans, None, probs, hidden);
         }
         let input = x.detach();
         let qkv = linear::forward(&input, &self.qkv.weight, &self.qkv.bias)?;
@@ -89,11 +94,59 @@ impl AttentionBlock {
         Ok(node::join(x, &y, backward)?)
     }
 
-    fn reference(&self, x: &Tensor, spans: &Spans, probs: Option<Dropout>, hidden: Option<Dropout>) -> Result<Tensor> {
+    /// The rows of the selection. Only they ask, so only they need a query and an output.
+    fn forward_at(&self, x: &Tensor, spans: &Spans, selection: &Selection, pass: &Pass) -> Result<Tensor> {
+        let (probs, hidden) = self.dropouts(pass);
+        if !pass.fast(x) {
+            return self.reference(x, spans, Some(selection), probs, hidden);
+        }
+        let width = x.dim(1)?;
+        let (query, key_value) = (0..width, width..3 * width);
+        let input = x.detach();
+        let asking = embedding::gather(&input, selection.rows())?;
+        let queries = linear::forward_part(&asking, &self.qkv.weight, &self.qkv.bias, query.clone())?;
+        let memory = linear::forward_part(&input, &self.qkv.weight, &self.qkv.bias, key_value.clone())?;
+        let (context, scores) = attention::forward_at(&queries, &memory, spans, selection, self.heads, probs)?;
+        let projected = linear::forward(&context, &self.output.weight, &self.output.bias)?;
+        let (y, normed) = norm::forward(&projected, Some(&asking), &self.norm, hidden)?;
+        if !pass.train {
+            return Ok(y);
+        }
+        let (block, rows) = (self.clone(), selection.rows().to_vec());
+        let backward = move |dy: &Tensor| {
+            let (weight, bias) = (&block.qkv.weight, &block.qkv.bias);
+            let d = norm::backward(dy, &normed, &block.norm, hidden)?;
+            let d_context = linear::backward(&context, &block.output.weight, &block.output.bias, &d.x, None)?;
+            let (d_queries, d_memory) = attention::backward_at(&scores, &d_context)?;
+            let dx = linear::backward_part(&input, weight, bias, key_value.clone(), &d_memory, None)?;
+            let d_asking = linear::backward_part(&asking, weight, bias, query.clone(), &d_queries, Some(&d.residual))?;
+            embedding::scatter_add(&dx, &rows, &d_asking)?;
+            Ok(Some(dx))
+        };
+        Ok(node::join(x, &y, backward)?)
+    }
+
+    /// Of the attention weights and of the block's output.
+    fn dropouts(&self, pass: &Pass) -> (Option<Dropout>, Option<Dropout>) {
+        (pass.dropout(self.probs_dropout, self.site), pass.dropout(self.hidden_dropout, self.site + 1))
+    }
+
+    fn reference(
+        &self,
+        x: &Tensor,
+        spans: &Spans,
+        selection: Option<&Selection>,
+        probs: Option<Dropout>,
+        hidden: Option<Dropout>,
+    ) -> Result<Tensor> {
         let qkv = linear::reference(x, &self.qkv.weight, &self.qkv.bias)?;
         let context = attention::reference(&qkv, spans, self.heads, probs)?;
-        let projected = linear::reference(&context, &self.output.weight, &self.output.bias)?;
-        Ok(norm::reference(&projected, Some(x), &self.norm, hidden)?)
+        let select = |x: &Tensor| match selection {
+            Some(selection) => x.index_select(&Tensor::new(selection.rows(), x.device())?, 0),
+            None => Ok(x.clone()),
+        };
+        let projected = linear::reference(&select(&context)?, &self.output.weight, &self.output.bias)?;
+        Ok(norm::reference(&projected, Some(&select(x)?), &self.norm, hidden)?)
     }
 }
 

@@ -3,9 +3,10 @@
 mod embeddings;
 mod layer;
 
-use crate::heads::{Dense, dense, layer_norm};
+use crate::heads::{Dense, dense, layer_norm, select};
 use crate::parameters::Builder;
 use crate::{BertConfig, Error, Pass, Result, Sequences};
+use bert_kernels::Selection;
 use candle_core::Tensor;
 use embeddings::Embeddings;
 use layer::Layer;
@@ -41,14 +42,51 @@ impl Encoder {
     /// # Errors
     /// A sequence longer than the position table, an id beyond the vocabulary.
     pub fn hidden_states(&self, sequences: &Sequences, pass: &Pass) -> Result<Tensor> {
-        let (length, max) = (sequences.spans.longest(), self.config.max_position_embeddings);
-        if length > max {
-            return Err(Error::TooLong { length, max });
-        }
-        let mut x = self.embeddings.forward(sequences, pass)?;
+        let mut x = self.embed(sequences, pass)?;
         for layer in &self.layers {
             x = layer.forward(&x, &sequences.spans, pass)?;
         }
         Ok(x)
+    }
+
+    /// Hidden states of the last layer at N lists of rows, each [n, H]: less work than all of them, since in the last
+    /// layer the other rows only serve as keys and values. Lists may overlap and need no order.
+    ///
+    /// # Errors
+    /// As [`Encoder::hidden_states`], and a row that belongs to no sequence.
+    pub fn hidden_states_at<const N: usize>(
+        &self,
+        sequences: &Sequences,
+        lists: [&[u32]; N],
+        pass: &Pass,
+    ) -> Result<[Tensor; N]> {
+        let mut rows = lists.concat();
+        rows.sort_unstable();
+        rows.dedup();
+        let selection = Selection::new(&sequences.spans, rows)?;
+        let mut x = self.embed(sequences, pass)?;
+        for (i, layer) in self.layers.iter().enumerate() {
+            let is_last = i + 1 == self.layers.len();
+            x = match is_last {
+                true => layer.forward_at(&x, &sequences.spans, &selection, pass)?,
+                false => layer.forward(&x, &sequences.spans, pass)?,
+            };
+        }
+        let mut states = lists.map(|_| x.clone());
+        for (state, rows) in states.iter_mut().zip(lists) {
+            if rows != selection.rows() {
+                let places: Vec<u32> = rows.iter().filter_map(|&row| selection.place(row)).collect();
+                *state = select(&x, &places, pass)?;
+            }
+        }
+        Ok(states)
+    }
+
+    fn embed(&self, sequences: &Sequences, pass: &Pass) -> Result<Tensor> {
+        let (length, max) = (sequences.spans.longest(), self.config.max_position_embeddings);
+        if length > max {
+            return Err(Error::TooLong { length, max });
+        }
+        self.embeddings.forward(sequences, pass)
     }
 }
