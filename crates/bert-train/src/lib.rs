@@ -34,7 +34,9 @@ pub mod fill_mask;
 pub mod finetune;
 pub mod model_folder;
 pub mod optimizer;
+pub mod predict;
 pub mod pretrain;
+mod progress;
 pub mod schedule;
 
 pub use error::{ConfigError, Error, Result};

@@ -225,3 +225,15 @@ fn models_texts_and_tasks() {
     );
     refused(&["evaluate", "--task", "sst-2", "--model", model, "--data", data], 2, &["fine-tune the model"]);
 }
+
+/// Two processes in one folder would tear each other's checkpoints.
+#[test]
+fn a_folder_in_use() {
+    let (folder, config) = prepared();
+    let run = folder.path().join("run");
+    fs::create_dir(&run).unwrap();
+    let held = fs::File::create(run.join(".lock")).unwrap();
+    held.lock().unwrap();
+    refused_run(&pretrain(&config, &run, &[]), 2, &["another process is training in this folder"]);
+    assert_eq!(contents(&run).len(), 1);
+}

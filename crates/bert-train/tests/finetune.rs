@@ -108,6 +108,28 @@ fn from_text_to_scores() {
         assert_eq!(config["id2label"].is_object(), task != "sts-b");
     }
 
+    // Predictions for the dev sentences have the accuracy that was reported, and a regression gives scores.
+    let dev = fs::read_to_string(common::repository().join("data/tasks/SST-2/dev.tsv")).unwrap();
+    let (texts, gold): (Vec<_>, Vec<_>) = dev.lines().skip(1).map(|line| line.rsplit_once('\t').unwrap()).unzip();
+    let input = path("texts");
+    fs::write(&input, texts.join("\n")).unwrap();
+    let predict = |model: &str, input: &str| {
+        let output = bert_train().args(["predict", "--model", model, "--max-seq-len", "48", input]).output().unwrap();
+        assert!(output.status.success(), "{}", code_and_message(&output).1);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let predicted = predict(&path("sst-2"), &input);
+    let right = predicted.lines().zip(&gold).filter(|(line, gold)| line.split('\t').next() == Some(gold)).count();
+    let accuracy = right as f64 / gold.len() as f64;
+    let reported = read_json(Path::new(&path("sst-2/results.json")))["epochs"][1]["metrics"][0][1].clone();
+    assert_eq!(predicted.lines().count(), gold.len());
+    assert!((accuracy - reported.as_f64().unwrap()).abs() < 1e-9, "{accuracy} predicted, {reported} reported");
+    fs::write(&input, "a cat sleeps .\ta cat is asleep .\n").unwrap();
+    assert!(predict(&path("sts-b"), &input).trim().parse::<f32>().unwrap().is_finite());
+    let output = bert_train().args(["predict", "--model", &run, &input]).output().unwrap();
+    let (code, message) = code_and_message(&output);
+    assert!(code == 2 && message.contains("has no classifier"), "{code}: {message}");
+
     // Random weights: nothing is loaded, and the result is another one.
     let scratch = json(&[
         "finetune",

@@ -1,11 +1,14 @@
-//! `bert-train finetune` and `bert-train evaluate`.
+//! `bert-train finetune`, `evaluate` and `predict`.
 
+use std::fs::File;
+use std::io::{BufReader, Write};
 use std::path::PathBuf;
 
 use bert_data::tasks::{Task, TaskSplit};
 use bert_train::config::FinetuneConfig;
 use bert_train::finetune::{self, FinetuneOptions, TaskInputs, evaluate_folder};
 use bert_train::model_folder::ModelFolder;
+use bert_train::predict::{Predictor, read_texts};
 use clap::{Args, ValueEnum};
 
 /// Fine-tune a model on a task and save it, with dev scores after every epoch.
@@ -62,6 +65,23 @@ pub struct EvaluateArgs {
     json: bool,
 }
 
+/// Print what a fine-tuned model says of texts: one line each, the label and its probability, or the score.
+#[derive(Debug, Args)]
+pub struct PredictArgs {
+    /// The folder of a fine-tuning run or of its model, or an id on the Hugging Face Hub.
+    #[arg(long, value_name = "DIR|HUB-ID")]
+    model: String,
+    /// Texts, one a line, with a tab between the two of a pair; `-` is standard input.
+    #[arg(default_value = "-")]
+    input: PathBuf,
+    /// Longest input in tokens; what is longer is cut.
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    max_seq_len: usize,
+    /// Print one JSON object a line, with the logits.
+    #[arg(long)]
+    json: bool,
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Split {
     Train,
@@ -98,6 +118,29 @@ pub fn evaluate(args: &EvaluateArgs) -> anyhow::Result<()> {
     eprintln!("{}: {scores}", task.folder());
     if args.json {
         super::print_json(&scores)?;
+    }
+    Ok(())
+}
+
+pub fn predict(args: &PredictArgs) -> anyhow::Result<()> {
+    let predictor = Predictor::open(&ModelFolder::find(&args.model)?, args.max_seq_len)?;
+    let texts = if args.input.as_os_str() == "-" {
+        read_texts(std::io::stdin().lock(), &args.input)?
+    } else {
+        let doing = "read the texts";
+        let file = File::open(&args.input).map_err(|source| bert_train::Error::Io {
+            path: args.input.clone(),
+            doing,
+            source,
+        })?;
+        read_texts(BufReader::new(file), &args.input)?
+    };
+    let mut out = std::io::stdout().lock();
+    for prediction in predictor.predict(&texts)? {
+        match args.json {
+            true => writeln!(out, "{}", serde_json::to_string(&prediction)?)?,
+            false => writeln!(out, "{prediction}")?,
+        }
     }
     Ok(())
 }

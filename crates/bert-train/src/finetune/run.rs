@@ -1,13 +1,11 @@
 //! The fine-tuning loop.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use bert_data::order::Permutation;
 use bert_data::tasks::{Task, TaskSplit};
 use bert_model::{BertForSequenceClassification, LoadReport, Pass, backward, save_pretrained};
 use candle_core::Device;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::batch::{Encoded, pack, targets};
@@ -19,6 +17,7 @@ use crate::export::refuse_existing;
 use crate::files::{create_folder, write_folder, write_json};
 use crate::model_folder::ModelFolder;
 use crate::optimizer::AdamW;
+use crate::progress::step_bar;
 use crate::schedule::Schedule;
 
 /// What to fine-tune, on what, and where to.
@@ -139,7 +138,7 @@ fn train_epochs(
     let steps = config.epochs * train.len().div_ceil(config.batch) as u64;
     let warmup = (config.schedule.warmup * steps as f64).round() as u64;
     let schedule = Schedule::single(config.schedule.kind, config.optimizer.lr, warmup, steps);
-    let bar = progress_bar(steps, quiet);
+    let bar = step_bar(steps, 0, quiet);
     let (mut step, mut passes) = (0, 0);
     let mut scores = Vec::new();
     for epoch in 0..config.epochs {
@@ -181,15 +180,4 @@ fn print_load(report: &LoadReport) {
             eprintln!("{what}: {}", names.join(", "));
         }
     }
-}
-
-fn progress_bar(steps: u64, quiet: bool) -> ProgressBar {
-    let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-    let bar = ProgressBar::with_draw_target(Some(steps), target);
-    let template = "step {human_pos}/{human_len} [{bar:30}] {msg} ({eta} left)";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars("=> "));
-    }
-    bar.enable_steady_tick(Duration::from_millis(500));
-    bar
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::RunOptions;
@@ -18,6 +18,7 @@ use crate::checkpoint::{Checkpoints, Meters};
 use crate::error::{Error, Result};
 use crate::export::save_model;
 use crate::optimizer::Outcome;
+use crate::progress::step_bar;
 
 /// Everything that watches a run and never changes its weights.
 pub(super) struct Hooks<'a> {
@@ -71,7 +72,7 @@ impl<'a> Hooks<'a> {
             folder,
             checkpoints: folder.checkpoints(),
             log: MetricsLog::open(&folder.metrics(), state.step)?,
-            bar: progress_bar(trainer, options.quiet),
+            bar: step_bar(trainer.config().total_steps(), state.step, options.quiet),
             stop: options.stop.clone(),
             validation: None,
             saved_step: state.step,
@@ -213,17 +214,4 @@ fn phase_of_last_step(trainer: &Trainer) -> usize {
         end
     });
     ends.take_while(|&end| end < step).count().min(phases.len() - 1)
-}
-
-fn progress_bar(trainer: &Trainer, quiet: bool) -> ProgressBar {
-    let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-    let bar = ProgressBar::with_draw_target(Some(trainer.config().total_steps()), target);
-    let template = "step {human_pos}/{human_len} [{bar:30}] {msg} ({eta} left)";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars("=> "));
-    }
-    bar.set_position(trainer.state().step);
-    bar.reset_eta();
-    bar.enable_steady_tick(Duration::from_millis(500));
-    bar
 }

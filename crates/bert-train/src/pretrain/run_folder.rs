@@ -1,5 +1,6 @@
 //! The folder of a run: whether it may be used, and where the run starts.
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use bert_data::manifest::MANIFEST_FILE;
@@ -11,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::files::{create_folder, read_json, replace};
 
 const KIND: &str = "bert-train pretrain";
+const LOCK_FILE: &str = ".lock";
 
 /// What to do with a run that was interrupted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +50,8 @@ pub(super) struct RunFolder {
     start: Option<Checkpoint>,
     is_new: bool,
     config: PretrainConfig,
+    /// Held as long as the run writes here; the system lets go of it when the process ends, however it ends.
+    _lock: File,
 }
 
 impl RunFolder {
@@ -60,7 +64,10 @@ impl RunFolder {
         let existing = read_run(path)?;
         if let Some(run) = &existing {
             refuse_unfit(path, run, resume, config)?;
+        } else {
+            create_folder(path)?;
         }
+        let lock = lock(path)?;
         let start = match resume {
             Resume::Never => None,
             Resume::From(checkpoint) => Some(Checkpoint::open(checkpoint)?),
@@ -70,9 +77,9 @@ impl RunFolder {
             checkpoint.check_configuration(config)?;
             eprintln!("going on from {}", checkpoint.path().display());
         }
-        let folder = Self { path: path.to_owned(), start, is_new: existing.is_none(), config: config.clone() };
-        if existing.is_none() {
-            create_folder(path)?;
+        let is_new = existing.is_none();
+        let folder = Self { path: path.to_owned(), start, is_new, config: config.clone(), _lock: lock };
+        if is_new {
             folder.write_run(false)?;
         }
         folder.write_config()?;
@@ -136,6 +143,23 @@ impl RunFolder {
     }
 }
 
+/// Takes the folder for this process.
+///
+/// # Errors
+/// [`Error::Request`] when another process trains in it.
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join(LOCK_FILE);
+    let file = File::create(&path).map_err(Error::io(&path, "create"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::Request(format!(
+            "--output {}: another process is training in this folder; wait for it, or choose another folder",
+            folder.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(Error::io(&path, "lock")(error)),
+    }
+}
+
 /// What a folder holds: nothing, or a run of this program. Anything else is refused.
 fn read_run(path: &Path) -> Result<Option<RunFile>> {
     let shown = path.display();
@@ -148,7 +172,8 @@ fn read_run(path: &Path) -> Result<Option<RunFile>> {
             )));
         }
     };
-    if entries.next().is_none() {
+    // A lock alone is left of a run that was stopped before it wrote anything.
+    if entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == LOCK_FILE)) {
         return Ok(None);
     }
     let foreign = || {

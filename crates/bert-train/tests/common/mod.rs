@@ -91,6 +91,11 @@ pub fn prepared() -> (tempfile::TempDir, PathBuf) {
     (folder, config)
 }
 
+/// The root of the project.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
 /// The binary, ready for arguments. Two threads: equal bytes are promised for a fixed number of them.
 pub fn bert_train() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bert-train"));
