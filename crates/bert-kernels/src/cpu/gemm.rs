@@ -1,6 +1,6 @@
 //! Matrix multiplication: the `gemm` crate that candle uses, with AVX-512 turned on.
 
-use crate::timing::{Part, timed};
+use crate::timing::{Part, count_product, timed};
 
 /// A strided view of a matrix: rows x columns, element (r, c) at `r * row_stride + c * column_stride`.
 #[derive(Clone, Copy)]
@@ -75,6 +75,7 @@ unsafe fn multiply(
     parallelism: gemm::Parallelism,
 ) {
     assert_eq!(a.columns, b.rows, "inner dimensions of the product differ");
+    count_product(a.rows, a.columns, b.columns);
     // SAFETY: the views were checked when they were made, the output by the callers.
     unsafe {
         gemm::gemm(

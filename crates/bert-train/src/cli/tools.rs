@@ -3,11 +3,11 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use bert_train::bench::{BenchOptions, bench as run_bench};
+use bert_train::bench::{BenchOptions, Lengths, Work, bench as run_bench};
 use bert_train::export::export as run_export;
 use bert_train::fill_mask::fill_mask_with;
 use bert_train::model_folder::ModelFolder;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 /// Print the most probable words for each [MASK] of a sentence.
 #[derive(Debug, Args)]
@@ -36,15 +36,24 @@ pub struct ExportArgs {
     output: PathBuf,
 }
 
-/// Measure the speed of pre-training steps on synthetic examples of full length.
+/// Measure the speed of training steps, or of encoding, on synthetic tokens.
+///
+/// Prints tokens a second, the time of a step and of its parts, the rate of its matrix products beside the best that a
+/// large matrix multiplication reaches in the same process, and the most memory the process had.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
     /// A model's name: tiny, mini, small, medium, base, large, or one of the grid such as L-4_H-512.
     #[arg(long, value_name = "NAME")]
     model: String,
+    /// What a step does.
+    #[arg(long, value_enum, default_value = "pretrain")]
+    work: WorkArg,
     /// Tokens in a sequence.
     #[arg(long, value_name = "N", default_value_t = 128)]
     seq_len: usize,
+    /// A file of lengths, one a line, which the sequences take in turn, instead of --seq-len.
+    #[arg(long, value_name = "FILE", conflicts_with = "seq_len")]
+    lengths: Option<PathBuf>,
     /// Sequences a step.
     #[arg(long, value_name = "N", default_value_t = 8)]
     batch: usize,
@@ -54,6 +63,16 @@ pub struct BenchArgs {
     /// Print one JSON object on standard output.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum WorkArg {
+    /// Masked-language model and next sentence: forward, backward, clipping, update.
+    Pretrain,
+    /// A classifier: forward, backward, clipping, update.
+    Finetune,
+    /// Hidden states of all tokens, no gradients.
+    Encode,
 }
 
 pub fn fill_mask(args: &FillMaskArgs) -> anyhow::Result<()> {
@@ -70,7 +89,12 @@ pub fn export(args: &ExportArgs) -> anyhow::Result<()> {
 pub fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     let report = run_bench(&BenchOptions {
         model: args.model.clone(),
-        seq_len: args.seq_len,
+        work: match args.work {
+            WorkArg::Pretrain => Work::Pretrain,
+            WorkArg::Finetune => Work::Finetune,
+            WorkArg::Encode => Work::Encode,
+        },
+        lengths: args.lengths.clone().map_or(Lengths::Fixed(args.seq_len), Lengths::File),
         batch: args.batch,
         steps: args.steps,
     })?;
