@@ -1,6 +1,6 @@
 use super::operands::{Operands, Unit};
 use super::sizes;
-use crate::cpu::{Matrix, Shared, gemm_on_this_thread, math, vectorised};
+use crate::cpu::{Matrix, Shared, Start, gemm_on_this_thread, math, vectorised};
 use crate::storage::{tensor, uninitialised, with_slices};
 use crate::timing::{Part, timed};
 use crate::{Dropout, Selection, Spans};
@@ -104,7 +104,7 @@ fn forward_unit(unit: &Unit, context: Shared, log_sums: Shared, scratch: &mut Ve
         // SAFETY: these rows and the columns of this head belong to this unit.
         unsafe {
             let out = context.at(unit.context.offset(block.start));
-            gemm_on_this_thread(out, unit.context.stride, false, 1.0, weights, unit.values.matrix(&unit.span));
+            gemm_on_this_thread(out, unit.context.stride, Start::Zero, 1.0, weights, unit.values.matrix(&unit.span));
         }
     }
 }
@@ -167,7 +167,7 @@ fn backward_unit(
         let d_context = unit.context.view(dy, &block);
         let values = unit.values.matrix(&unit.span);
         // SAFETY: a full row-major [block, length] matrix.
-        unsafe { gemm_on_this_thread(d_scores.as_mut_ptr(), length, false, 1.0, d_context, values.t()) };
+        unsafe { gemm_on_this_thread(d_scores.as_mut_ptr(), length, Start::Zero, 1.0, d_context, values.t()) };
         vectorised(
             #[inline(always)]
             || {
@@ -193,7 +193,8 @@ fn backward_unit(
                 }
             },
         );
-        let later = block.start > unit.asking.start; // keys and values gather from every block of queries
+        // Keys and values gather from every block of queries.
+        let start = if block.start > unit.asking.start { Start::Keep } else { Start::Zero };
         let weights = Matrix::new(weights, block.len(), length);
         let d_scores = Matrix::new(d_scores, block.len(), length);
         let (queries, keys) = (unit.queries.matrix(&block), unit.keys.matrix(&unit.span));
@@ -203,9 +204,9 @@ fn backward_unit(
             let d_queries = d_queries.at(unit.queries.offset(block.start));
             let d_keys = d_memory.at(unit.keys.offset(unit.span.start));
             let d_values = d_memory.at(unit.values.offset(unit.span.start));
-            gemm_on_this_thread(d_queries, unit.queries.stride, false, unit.scale(), d_scores, keys);
-            gemm_on_this_thread(d_keys, stride, later, unit.scale(), d_scores.t(), queries);
-            gemm_on_this_thread(d_values, stride, later, 1.0, weights.t(), d_context);
+            gemm_on_this_thread(d_queries, unit.queries.stride, Start::Zero, unit.scale(), d_scores, keys);
+            gemm_on_this_thread(d_keys, stride, start, unit.scale(), d_scores.t(), queries);
+            gemm_on_this_thread(d_values, stride, start, 1.0, weights.t(), d_context);
         }
     }
 }

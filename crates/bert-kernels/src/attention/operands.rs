@@ -1,6 +1,6 @@
 //! The two ways to lay queries, keys and values out, cut into units of parallel work.
 
-use crate::cpu::{Matrix, gemm_on_this_thread};
+use crate::cpu::{Matrix, Start, gemm_on_this_thread};
 use crate::storage::uninitialised;
 use crate::{Dropout, Selection, Spans};
 use candle_core::Tensor;
@@ -142,7 +142,7 @@ impl Unit<'_> {
     pub fn scores(&self, block: &Range<usize>, out: &mut [f32]) {
         let (queries, keys) = (self.queries.matrix(block), self.keys.matrix(&self.span));
         // SAFETY: `out` is a full row-major [block, length] matrix.
-        unsafe { gemm_on_this_thread(out.as_mut_ptr(), self.span.len(), false, self.scale(), queries, keys.t()) }
+        unsafe { gemm_on_this_thread(out.as_mut_ptr(), self.span.len(), Start::Zero, self.scale(), queries, keys.t()) }
     }
 
     /// The row of the dropout mask for a query.

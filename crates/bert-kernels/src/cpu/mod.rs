@@ -3,7 +3,7 @@
 mod gemm;
 pub(crate) mod math;
 
-pub(crate) use gemm::{Matrix, gemm, gemm_on_this_thread};
+pub(crate) use gemm::{Matrix, Start, gemm, gemm_on_this_thread};
 
 /// Elements that one task of an element-wise loop handles. Fixed, so that no result depends on the threads.
 pub(crate) const CHUNK: usize = 1 << 14;
@@ -38,7 +38,11 @@ unsafe impl Sync for Shared {}
 
 impl Shared {
     pub(crate) fn new(buffer: &mut [f32]) -> Self {
-        Self(buffer.as_mut_ptr())
+        Self::from_pointer(buffer.as_mut_ptr())
+    }
+
+    pub(crate) fn from_pointer(buffer: *mut f32) -> Self {
+        Self(buffer)
     }
 
     /// # Safety

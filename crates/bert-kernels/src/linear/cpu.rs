@@ -1,5 +1,5 @@
 use crate::Parameter;
-use crate::cpu::{Matrix, ROWS, gemm, vectorised};
+use crate::cpu::{Matrix, Start, gemm, vectorised};
 use crate::storage::{tensor, with_slice_mut, with_slices};
 use crate::timing::{Part, timed};
 use candle_core::{Result, Tensor};
@@ -33,10 +33,7 @@ pub fn forward_part(x: &Tensor, weight: &Parameter, bias: &Parameter, outputs: R
             let bias = &bias[outputs.clone()];
             let weight = Matrix::new(&weight[outputs.start * inputs..], count, inputs);
             tensor((rows, count), |y| {
-                // The product is added to rows that start as the bias: one pass less than adding it after.
-                y.par_chunks_mut(count * ROWS)
-                    .for_each(|rows| rows.chunks_mut(count).for_each(|row| row.copy_from_slice(bias)));
-                gemm(y, true, 1.0, Matrix::new(x, rows, inputs), weight.t());
+                gemm(y, Start::Row(bias), 1.0, Matrix::new(x, rows, inputs), weight.t());
             })
         })?
     })
@@ -58,14 +55,14 @@ pub fn backward_part(
         with_slices([dy, x, weight.value()], |[dy, x, matrix]| {
             with_slice_mut(bias.grad(), |db| add_column_sums(dy, &mut db[outputs], 1.0))?;
             let (dy, x) = (Matrix::new(dy, rows, count), Matrix::new(x, rows, inputs));
-            with_slice_mut(weight.grad(), |dw| gemm(&mut dw[elements.clone()], true, 1.0, dy.t(), x))?;
+            with_slice_mut(weight.grad(), |dw| gemm(&mut dw[elements.clone()], Start::Keep, 1.0, dy.t(), x))?;
             let matrix = Matrix::new(&matrix[elements], count, inputs);
             match onto {
                 Some(dx) => {
-                    with_slice_mut(dx, |dx| gemm(dx, true, 1.0, dy, matrix))?;
+                    with_slice_mut(dx, |dx| gemm(dx, Start::Keep, 1.0, dy, matrix))?;
                     Ok(dx.clone())
                 }
-                None => tensor((rows, inputs), |dx| gemm(dx, false, 1.0, dy, matrix)),
+                None => tensor((rows, inputs), |dx| gemm(dx, Start::Zero, 1.0, dy, matrix)),
             }
         })?
     })

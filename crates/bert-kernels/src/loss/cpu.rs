@@ -1,5 +1,5 @@
 use crate::Parameter;
-use crate::cpu::{Matrix, gemm, math, vectorised};
+use crate::cpu::{Matrix, Start, gemm, math, vectorised};
 use crate::linear::add_column_sums;
 use crate::storage::{tensor, with_slice_mut, with_slices};
 use crate::timing::{Part, timed};
@@ -69,9 +69,9 @@ pub(super) fn backward(
         with_slices([d_logits, x, weight.value()], |[d_logits, x, matrix]| {
             with_slice_mut(bias.grad(), |db| add_column_sums(d_logits, db, scale))?;
             let (d_logits, x) = (Matrix::new(d_logits, rows, classes), Matrix::new(x, rows, hidden));
-            with_slice_mut(weight.grad(), |dw| gemm(dw, true, scale, d_logits.t(), x))?;
+            with_slice_mut(weight.grad(), |dw| gemm(dw, Start::Keep, scale, d_logits.t(), x))?;
             let matrix = Matrix::new(matrix, classes, hidden);
-            tensor((rows, hidden), |dx| gemm(dx, false, scale, d_logits, matrix))
+            tensor((rows, hidden), |dx| gemm(dx, Start::Zero, scale, d_logits, matrix))
         })?
     })
 }

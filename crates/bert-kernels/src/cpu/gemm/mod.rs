@@ -1,0 +1,222 @@
+//! Matrix multiplication: packed tiles of our own where the processor has AVX-512, otherwise the `gemm` crate that
+//! candle uses.
+
+#[cfg(target_arch = "x86_64")]
+mod packed;
+
+use crate::timing::{Part, count_product, timed};
+
+/// A strided view of a matrix: rows x columns, element (r, c) at `r * row_stride + c * column_stride`.
+#[derive(Clone, Copy)]
+pub(crate) struct Matrix<'a> {
+    data: &'a [f32],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// A row-major matrix.
+    pub(crate) fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
+        Self::strided(data, rows, columns, columns)
+    }
+
+    /// `columns` columns of a row-major matrix whose rows lie `row_stride` apart.
+    pub(crate) fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+        assert!(rows == 0 || data.len() >= (rows - 1) * row_stride + columns, "matrix view out of bounds");
+        Self { data, rows, columns, row_stride, column_stride: 1 }
+    }
+
+    /// The transpose, without moving anything.
+    pub(crate) fn t(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+}
+
+/// What a product is added to.
+#[derive(Clone, Copy)]
+pub(crate) enum Start<'a> {
+    /// Nothing: what is in the output is overwritten, and may be uninitialised.
+    Zero,
+    /// What is in the output.
+    Keep,
+    /// This row, in every row of the output.
+    Row(&'a [f32]),
+}
+
+/// `out = start + scale * a b`, with all threads. `out` is row-major and full: a.rows x b.columns.
+pub(crate) fn gemm(out: &mut [f32], start: Start, scale: f32, a: Matrix, b: Matrix) {
+    assert_eq!(out.len(), a.rows * b.columns, "output of the product has another size");
+    let threads = rayon::current_num_threads();
+    timed(Part::Gemm, || {
+        // SAFETY: `out` holds a.rows x b.columns elements, row stride b.columns.
+        unsafe { multiply(out.as_mut_ptr(), b.columns, start, scale, a, b, threads) }
+    })
+}
+
+/// As [`gemm`] for use inside a task, writing to rows `row_stride` apart.
+///
+/// # Safety
+/// The a.rows x b.columns elements at `out`, with rows `row_stride` apart, belong to the caller alone.
+pub(crate) unsafe fn gemm_on_this_thread(
+    out: *mut f32,
+    row_stride: usize,
+    start: Start,
+    scale: f32,
+    a: Matrix,
+    b: Matrix,
+) {
+    // SAFETY: the caller's promise.
+    unsafe { multiply(out, row_stride, start, scale, a, b, 1) }
+}
+
+unsafe fn multiply(out: *mut f32, row_stride: usize, start: Start, scale: f32, a: Matrix, b: Matrix, threads: usize) {
+    assert_eq!(a.columns, b.rows, "inner dimensions of the product differ");
+    if let Start::Row(row) = start {
+        assert_eq!(row.len(), b.columns, "the row to start from has another length");
+    }
+    count_product(a.rows, a.columns, b.columns);
+    #[cfg(target_arch = "x86_64")]
+    if packed::is_available() {
+        // SAFETY: the processor has AVX-512; the output is the caller's promise.
+        return unsafe { packed::multiply(out, row_stride, start, scale, a, b, threads) };
+    }
+    // SAFETY: the output is the caller's promise.
+    unsafe { general(out, row_stride, start, scale, a, b, threads) }
+}
+
+/// The `gemm` crate, for every processor.
+unsafe fn general(out: *mut f32, row_stride: usize, start: Start, scale: f32, a: Matrix, b: Matrix, threads: usize) {
+    if let Start::Row(row) = start {
+        for r in 0..a.rows {
+            // SAFETY: a row of the output, which the caller owns.
+            unsafe { std::ptr::copy_nonoverlapping(row.as_ptr(), out.add(r * row_stride), row.len()) }
+        }
+    }
+    let parallelism = if threads > 1 { gemm::Parallelism::Rayon(threads) } else { gemm::Parallelism::None };
+    // SAFETY: the views were checked when they were made, the output by the callers.
+    unsafe {
+        gemm::gemm(
+            a.rows,
+            b.columns,
+            a.columns,
+            out,
+            1,
+            row_stride as isize,
+            !matches!(start, Start::Zero),
+            a.data.as_ptr(),
+            a.column_stride as isize,
+            a.row_stride as isize,
+            b.data.as_ptr(),
+            b.column_stride as isize,
+            b.row_stride as isize,
+            1f32,
+            scale,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Multiply = unsafe fn(*mut f32, usize, Start, f32, Matrix, Matrix, usize);
+
+    /// In f64, element by element.
+    fn by_hand(before: &[f32], start: Start, scale: f32, a: Matrix, b: Matrix) -> Vec<f64> {
+        let at = |m: &Matrix, r: usize, c: usize| f64::from(m.data[r * m.row_stride + c * m.column_stride]);
+        let element = |r: usize, c: usize| {
+            let product: f64 = (0..a.columns).map(|k| at(&a, r, k) * at(&b, k, c)).sum();
+            let start = match start {
+                Start::Zero => 0.0,
+                Start::Keep => before[r * b.columns + c],
+                Start::Row(row) => row[c],
+            };
+            f64::from(start) + f64::from(scale) * product
+        };
+        (0..a.rows).flat_map(|r| (0..b.columns).map(move |c| (r, c))).map(|(r, c)| element(r, c)).collect()
+    }
+
+    fn values(n: usize, salt: usize) -> Vec<f32> {
+        (0..n).map(|i| ((i * 37 + salt * 11) % 101) as f32 * 0.02 - 1.0).collect()
+    }
+
+    /// Every layout of the operands, at sizes around those of the tiles, blocks and pieces.
+    fn check(multiply: Multiply) {
+        let sizes =
+            [(1, 1, 1), (14, 32, 384), (5, 7, 3), (15, 33, 17), (29, 65, 400), (340, 70, 31), (3, 700, 5), (2, 3, 0)];
+        for (rows, columns, depth) in sizes {
+            let (x, y, row) = (values(rows * (depth + 3), 1), values(depth * (columns + 3), 2), values(columns, 3));
+            let left = [
+                Matrix::new(&x, rows, depth),
+                Matrix::new(&x, depth, rows).t(),
+                Matrix::strided(&x, rows, depth, depth + 3),
+            ];
+            let right = [
+                Matrix::new(&y, depth, columns),
+                Matrix::new(&y, columns, depth).t(),
+                Matrix::strided(&y, depth, columns, columns + 3),
+            ];
+            for (a, b) in left.into_iter().flat_map(|a| right.map(|b| (a, b))) {
+                for start in [Start::Zero, Start::Keep, Start::Row(&row)] {
+                    for threads in [1, 2, 5] {
+                        let before = values(rows * columns, 4);
+                        let expected = by_hand(&before, start, 0.5, a, b);
+                        let mut out = before;
+                        // SAFETY: the output is rows x columns and not shared.
+                        unsafe { multiply(out.as_mut_ptr(), columns, start, 0.5, a, b, threads) };
+                        for (i, (found, expected)) in out.iter().zip(expected).enumerate() {
+                            let error = (f64::from(*found) - expected).abs();
+                            assert!(
+                                error < 2e-5 * (1.0 + expected.abs()),
+                                "{rows} x {columns} x {depth}, {i}: {found}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_crate_multiplies() {
+        check(general);
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn packed_tiles_multiply() {
+        if packed::is_available() {
+            check(packed::multiply);
+        } else {
+            eprintln!("skipped: this processor has no AVX-512");
+        }
+    }
+
+    /// Rows that lie apart: what is between them is not touched, and neither is what follows the last.
+    #[test]
+    fn gaps_between_rows_stay() {
+        let (x, y) = (values(15 * 4, 1), values(4 * 33, 2));
+        let (a, b) = (Matrix::new(&x, 15, 4), Matrix::new(&y, 4, 33));
+        let mut out = vec![7.0f32; 15 * 40];
+        // SAFETY: rows of 33 elements, 40 apart, in a buffer of 15 times 40.
+        unsafe { gemm_on_this_thread(out.as_mut_ptr(), 40, Start::Zero, 1.0, a, b) };
+        let mut full = vec![0.0; 15 * 33];
+        gemm(&mut full, Start::Zero, 1.0, a, b);
+        for (row, expected) in out.chunks(40).zip(full.chunks(33)) {
+            assert_eq!(&row[..33], expected);
+            assert!(row[33..].iter().all(|&v| v == 7.0));
+        }
+    }
+}
