@@ -71,9 +71,10 @@ pub enum Error {
         inputs: String,
     },
 
-    /// Next-sentence prediction draws its random sentence from another document, and there is none.
+    /// A split has no documents, or too few: a pair's random second segment comes from another document.
     #[error(
-        "the {split} split has {found} usable document(s) of {documents} in the corpus, and next-sentence pairs need at least 2, because a random second segment comes from another document. {cure}"
+        "the {split} split has {found} usable document(s) of {documents} in the corpus, and at least {needed} are needed{}. {cure}",
+        if *.needed > 1 { ", because a random second segment comes from another document" } else { "" }
     )]
     TooFewDocuments {
         /// "train" or "validation".
@@ -82,6 +83,8 @@ pub enum Error {
         found: u64,
         /// Documents with at least one token in the whole corpus.
         documents: u64,
+        /// Documents that there must be.
+        needed: u64,
         /// What to change.
         cure: &'static str,
     },
@@ -102,6 +105,28 @@ pub enum Error {
         path: PathBuf,
         /// How it differs from what was asked for.
         difference: String,
+    },
+
+    /// A build of the same output was stopped, and this request does not go on with it.
+    #[error(
+        "{} holds an interrupted build: {difference}. Pass --resume with its settings to go on with it, or remove that folder to begin anew", path.display()
+    )]
+    Interrupted {
+        /// The folder of the interrupted build.
+        path: PathBuf,
+        /// How this request differs.
+        difference: String,
+    },
+
+    /// The machine refused something, such as room on the disk; what is finished is kept.
+    #[error(
+        "{source}. What is finished is kept in {}: put that right and run the same command with --resume", folder.display()
+    )]
+    Stopped {
+        /// What was refused.
+        source: Box<Error>,
+        /// The folder of the interrupted build.
+        folder: PathBuf,
     },
 
     /// A file of this crate's own making is damaged or is not what it says it is.
@@ -143,7 +168,8 @@ impl Error {
     /// what is found inside a corpus or a data file is a failure of the work.
     pub fn is_request(&self) -> bool {
         match self {
-            Error::Input { .. } | Error::Setting { .. } | Error::Vocabulary { .. } | Error::OutputExists { .. } => true,
+            Error::Input { .. } | Error::Setting { .. } | Error::Vocabulary { .. } => true,
+            Error::OutputExists { .. } | Error::Interrupted { .. } => true,
             Error::Io { action, source, .. } => *action == "open" && source.kind() == io::ErrorKind::NotFound,
             Error::NotUtf8 { .. }
             | Error::Malformed { .. }
@@ -151,7 +177,17 @@ impl Error {
             | Error::TooFewDocuments { .. }
             | Error::Damaged { .. }
             | Error::TaskFile { .. }
+            | Error::Stopped { .. }
             | Error::Arrow { .. } => false,
+        }
+    }
+
+    /// As [`Error::io`], for errors of Arrow; what the operating system refused is told as such.
+    pub(crate) fn arrow(path: &Path) -> impl FnOnce(arrow::error::ArrowError) -> Error {
+        let path = path.to_owned();
+        move |source| match source {
+            arrow::error::ArrowError::IoError(_, source) => Error::Io { action: "write", path, source },
+            source => Error::Arrow { path, source },
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::build::Pairing;
 use crate::error::{Error, Result};
 use crate::examples::ExampleSet;
 use crate::loader::MaskedExample;
@@ -37,13 +38,21 @@ pub fn describe(
     let example = MaskedExample::new(set, masker, seed, epoch, index);
     let words = words(&example, tok);
     let (first, second) = words.split_at(example.second_start);
-    let next = if example.is_random_next { "B comes from another document" } else { "B follows A in its document" };
+    let next = match (example.pair_label, set.manifest().settings.pairing) {
+        (None, _) => "one segment",
+        (Some(true), Pairing::Sop) => "A and B are not in their order",
+        (Some(true), _) => "B comes from another document",
+        (Some(false), _) => "B follows A in its document",
+    };
+    let masks = match set.manifest().settings.static_masks {
+        Some(_) => "masks drawn while building".to_string(),
+        None => format!("masks of seed {seed}, epoch {epoch}"),
+    };
     let mut text = String::new();
     // Writing into a String cannot fail.
-    let _ =
-        writeln!(text, "{} example {index} of {}, masks of seed {seed}, epoch {epoch}", set.split().name(), set.len());
+    let _ = writeln!(text, "{} example {index} of {}, {masks}", set.split().name(), set.len());
     let _ = writeln!(text, "{} tokens, {} to predict; {next}\n", words.len(), example.positions.len());
-    for (name, segment) in [("A", first), ("B", second)] {
+    for (name, segment) in [("A", first), ("B", second)].into_iter().filter(|(_, segment)| !segment.is_empty()) {
         let _ = writeln!(text, "{name}  {}\n", wrap(segment));
     }
     Ok(text)

@@ -22,7 +22,7 @@ const CHUNKS_AHEAD: usize = 32;
 /// One example ready to train on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MaskedExample {
-    /// `[CLS] A [SEP] B [SEP]` with masks.
+    /// `[CLS] A [SEP] B [SEP]`, or `[CLS] A [SEP]`, with masks.
     pub input_ids: Vec<u32>,
     /// Index of the first token of segment B; the number of tokens when there is none.
     pub second_start: usize,
@@ -30,12 +30,13 @@ pub struct MaskedExample {
     pub positions: Vec<u32>,
     /// The tokens that stood at those positions.
     pub labels: Vec<u32>,
-    /// Whether segment B comes from another document.
-    pub is_random_next: bool,
+    /// What is to be told of a pair. `nsp`: B comes from another document; `sop`: the segments are not in their order. None where
+    /// examples are no pairs.
+    pub pair_label: Option<bool>,
 }
 
 impl MaskedExample {
-    /// Example `index` of a dataset as it is masked in an epoch.
+    /// Example `index` of a dataset as it is masked in an epoch. Where masks were drawn while building, those are taken.
     ///
     /// # Panics
     /// When `index` is not below the number of examples.
@@ -43,13 +44,19 @@ impl MaskedExample {
         let example = set.get(index);
         let mut input_ids = example.tokens.to_vec();
         let (mut positions, mut labels) = (Vec::new(), Vec::new());
-        masker.mask(&mut input_ids, seed, epoch, index as u64, &mut positions, &mut labels);
+        match example.masks {
+            Some(masks) => {
+                positions.extend(masks.positions.iter().map(|&position| u32::from(position)));
+                labels.extend(masks.labels.iter());
+            }
+            None => masker.mask(&mut input_ids, seed, epoch, index as u64, &mut positions, &mut labels),
+        }
         MaskedExample {
             input_ids,
             second_start: example.second_start,
             positions,
             labels,
-            is_random_next: example.is_random_next,
+            pair_label: example.pair_label,
         }
     }
 }
@@ -63,6 +70,22 @@ pub struct Cursor {
     pub position: u64,
 }
 
+/// Which of several processes that train together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rank {
+    /// Number of this process, from 0.
+    pub index: u64,
+    /// Number of processes.
+    pub of: u64,
+}
+
+impl Default for Rank {
+    /// A process on its own.
+    fn default() -> Self {
+        Rank { index: 0, of: 1 }
+    }
+}
+
 /// Hands out masked examples, epoch after epoch.
 pub struct Loader {
     source: Source,
@@ -74,10 +97,19 @@ pub struct Loader {
 impl Loader {
     /// Begins at `cursor`; `Cursor::default()` is the beginning. The preparing thread ends when the loader is dropped.
     pub fn new(set: Arc<ExampleSet>, masker: Masker, seed: u64, cursor: Cursor) -> Self {
-        let source = Source::new(set, masker, seed, cursor);
+        Self::for_rank(set, masker, seed, cursor, Rank::default())
+    }
+
+    /// As [`Loader::new`], for one of several processes that train together: of every [`Rank::of`] examples one is handed out
+    /// here. All ranks together see exactly the examples and masks that one process would see, and have the same cursor after
+    /// batches of the same size.
+    pub fn for_rank(set: Arc<ExampleSet>, masker: Masker, seed: u64, cursor: Cursor, rank: Rank) -> Self {
+        let source = Source::new(set, masker, seed, cursor, rank);
         // After as many examples as an epoch has, the next epoch begins.
         let cursor = source.cursor;
-        Loader { ahead: prefetch(source.clone()), source, ready: VecDeque::new(), cursor }
+        let mut ahead = source.clone();
+        ahead.cursor = ahead.after(cursor, rank.index);
+        Loader { ahead: prefetch(ahead), source, ready: VecDeque::new(), cursor }
     }
 
     /// The next `n` examples, across the end of an epoch where it falls. Fewer only from an empty dataset: none.
@@ -86,7 +118,7 @@ impl Loader {
         while batch.len() < n {
             if let Some(example) = self.ready.pop_front() {
                 batch.push(example);
-                self.cursor = self.source.after(self.cursor);
+                self.cursor = self.source.after(self.cursor, self.source.rank.of);
                 continue;
             }
             match self.ahead.as_ref().and_then(|ahead| ahead.recv().ok()) {
@@ -94,7 +126,7 @@ impl Loader {
                 None => {
                     // The system gave no thread, or it is gone: prepare here. The examples are the same.
                     self.ahead = None;
-                    self.source.cursor = self.cursor;
+                    self.source.cursor = self.source.after(self.cursor, self.source.rank.index);
                     match self.source.next() {
                         Some(example) => self.ready.push_back(example),
                         None => break,
@@ -105,7 +137,7 @@ impl Loader {
         batch
     }
 
-    /// The place behind the last example that was handed out, however many more are prepared.
+    /// The place behind the last example that was handed out, here and on the other ranks, however many more are prepared.
     pub fn cursor(&self) -> Cursor {
         self.cursor
     }
@@ -135,26 +167,35 @@ struct Source {
     set: Arc<ExampleSet>,
     masker: Masker,
     seed: u64,
+    rank: Rank,
+    /// The next example of this rank.
     cursor: Cursor,
     /// The order of the cursor's epoch.
     order: (u64, Permutation),
 }
 
 impl Source {
-    fn new(set: Arc<ExampleSet>, masker: Masker, seed: u64, cursor: Cursor) -> Self {
+    fn new(set: Arc<ExampleSet>, masker: Masker, seed: u64, cursor: Cursor, rank: Rank) -> Self {
         let examples = set.len() as u64;
         let cursor = Cursor {
             epoch: cursor.epoch + cursor.position.checked_div(examples).unwrap_or(0),
             position: cursor.position.checked_rem(examples).unwrap_or(0),
         };
-        Source { order: (cursor.epoch, Permutation::new(examples, seed, cursor.epoch)), set, masker, seed, cursor }
+        Source {
+            order: (cursor.epoch, Permutation::new(examples, seed, cursor.epoch)),
+            set,
+            masker,
+            seed,
+            rank,
+            cursor,
+        }
     }
 
-    fn after(&self, cursor: Cursor) -> Cursor {
-        match cursor.position + 1 {
-            position if position < self.set.len() as u64 => Cursor { position, ..cursor },
-            _ => Cursor { epoch: cursor.epoch + 1, position: 0 },
-        }
+    /// The place `n` examples further.
+    fn after(&self, cursor: Cursor, n: u64) -> Cursor {
+        let examples = self.set.len().max(1) as u64;
+        let position = cursor.position + n;
+        Cursor { epoch: cursor.epoch + position / examples, position: position % examples }
     }
 }
 
@@ -171,7 +212,7 @@ impl Iterator for Source {
             self.order = (epoch, Permutation::new(self.set.len() as u64, self.seed, epoch));
         }
         let index = self.order.1.at(position) as usize;
-        self.cursor = self.after(self.cursor);
+        self.cursor = self.after(self.cursor, self.rank.of);
         Some(MaskedExample::new(&self.set, &self.masker, self.seed, epoch, index))
     }
 }

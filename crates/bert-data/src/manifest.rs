@@ -2,15 +2,17 @@
 //!
 //! It holds nothing that differs between two runs of the same request, such as a time or the number of workers.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::build::Sentences;
+use crate::build::{Pairing, Part, Sentences};
 use crate::checksum::{read_sums, sha256_hex};
 use crate::error::{Error, Result};
 use crate::examples::Split;
+use crate::masking::MaskingOptions;
 use crate::sources::{Format, InputRecord};
 
 /// Name of the manifest in a dataset's folder.
@@ -40,15 +42,15 @@ pub struct Manifest {
 /// The settings that determine a dataset's examples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// How examples are made of documents; `nsp`: pairs for next-sentence prediction.
-    pub pairing: String,
-    /// Longest example, in tokens, `[CLS]` and both `[SEP]` included.
+    /// How examples are made of documents.
+    pub pairing: Pairing,
+    /// Longest example, in tokens, `[CLS]` and `[SEP]` included.
     pub seq_len: usize,
-    /// Share of the documents whose examples aim at a random shorter length.
+    /// Share of the documents whose pairs aim at a random shorter length.
     pub short_seq_prob: f64,
     /// Share of the documents held out for validation.
     pub validation: f64,
-    /// Number of files of the training split.
+    /// Least number of files of the training split.
     pub shards: usize,
     /// Seed of every random choice.
     pub seed: u64,
@@ -56,6 +58,24 @@ pub struct Settings {
     pub format: Format,
     /// Whether lines were cut into sentences.
     pub sentences: Sentences,
+    /// Masks drawn while building; none: masks are drawn while loading.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub static_masks: Option<StaticMasks>,
+    /// The part of the documents that is in this dataset; none: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
+    /// Number of parts that were merged into this dataset; none: it was built in one piece.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged_parts: Option<u64>,
+}
+
+/// Masks that are drawn once, while building.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct StaticMasks {
+    /// How often the corpus is gone through, each time with other pairs and masks. The original has 10.
+    pub dupe_factor: u64,
+    /// How much is masked, and with what.
+    pub masking: MaskingOptions,
 }
 
 /// Which tokenizer made the ids.
@@ -84,7 +104,8 @@ pub struct CorpusCounts {
     pub tokens: u64,
 }
 
-/// What became of the documents of one split. Every token of `tokens` is either in `tokens_kept` or in `tokens_truncated`.
+/// What became of the documents of one split. Every token of `tokens` is either in `tokens_kept` or in `tokens_truncated`. With
+/// `dupe_factor` examples and tokens count once for each copy, documents and sentences once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SplitCounts {
     /// The split.
@@ -99,6 +120,9 @@ pub struct SplitCounts {
     pub examples: u64,
     /// Examples whose second segment comes from another document.
     pub examples_random_next: u64,
+    /// Examples whose segments are swapped (`sop`).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub examples_swapped: u64,
     /// Tokens that stand in the example of their own place in the text.
     pub tokens_kept: u64,
     /// Tokens dropped because their example was longer than `seq_len`.
@@ -173,19 +197,8 @@ impl Manifest {
         tokenizer: &TokenizerRecord,
         inputs: &[InputRecord],
     ) -> Option<String> {
-        let (old, new) = (serde_json::to_value(&self.settings), serde_json::to_value(settings));
-        if let (Ok(serde_json::Value::Object(old)), Ok(serde_json::Value::Object(new))) = (old, new) {
-            let differing: Vec<String> = new
-                .iter()
-                .filter(|(key, value)| old.get(*key) != Some(value))
-                .map(|(key, value)| {
-                    let was = old.get(key).map_or("nothing".into(), ToString::to_string);
-                    format!("{key} is {was} there and {value} in this request")
-                })
-                .collect();
-            if !differing.is_empty() {
-                return Some(differing.join(", "));
-            }
+        if let Some(difference) = difference_of_settings(&self.settings, settings) {
+            return Some(difference);
         }
         if self.tokenizer != *tokenizer {
             return Some("it was made with another tokenizer".into());
@@ -205,7 +218,47 @@ impl Manifest {
     }
 }
 
+/// In words, which settings of an earlier request differ from those of a new one; none when all are the same.
+pub(crate) fn difference_of_settings(old: &Settings, new: &Settings) -> Option<String> {
+    let (Ok(serde_json::Value::Object(old)), Ok(serde_json::Value::Object(new))) =
+        (serde_json::to_value(old), serde_json::to_value(new))
+    else {
+        return None;
+    };
+    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let in_words = |value: Option<&serde_json::Value>| value.map_or("not set".into(), ToString::to_string);
+    let differing: Vec<String> = keys
+        .into_iter()
+        .filter(|key| old.get(*key) != new.get(*key))
+        .map(|key| format!("{key} is {} there and {} in this request", in_words(old.get(key)), in_words(new.get(key))))
+        .collect();
+    (!differing.is_empty()).then(|| differing.join(", "))
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+impl CorpusCounts {
+    /// Adds the counts of another part of the corpus.
+    pub(crate) fn add(&mut self, other: &CorpusCounts) {
+        self.documents += other.documents;
+        self.documents_empty += other.documents_empty;
+        self.sentences += other.sentences;
+        self.sentences_empty += other.sentences_empty;
+        self.tokens += other.tokens;
+    }
+}
+
 impl SplitCounts {
+    /// Counts a document, in the first copy of the corpus only.
+    pub(crate) fn add_document(&mut self, copy: u64, sentences: u64) {
+        if copy == 0 {
+            self.documents += 1;
+            self.sentences += sentences;
+        }
+    }
+
     /// All counts at zero.
     pub(crate) fn new(split: Split) -> Self {
         SplitCounts {
@@ -215,6 +268,7 @@ impl SplitCounts {
             tokens: 0,
             examples: 0,
             examples_random_next: 0,
+            examples_swapped: 0,
             tokens_kept: 0,
             tokens_truncated: 0,
             tokens_random: 0,
@@ -229,6 +283,7 @@ impl SplitCounts {
         self.tokens += other.tokens;
         self.examples += other.examples;
         self.examples_random_next += other.examples_random_next;
+        self.examples_swapped += other.examples_swapped;
         self.tokens_kept += other.tokens_kept;
         self.tokens_truncated += other.tokens_truncated;
         self.tokens_random += other.tokens_random;

@@ -11,6 +11,8 @@ pub trait Progress: Sync {
     fn start(&self, what: &str, total: Option<u64>, unit: &str);
     /// `n` more units are done. May be called from several threads.
     fn advance(&self, n: u64);
+    /// Something about the stage so far that a person may want to know, such as what was dropped.
+    fn note(&self, _text: &str) {}
     /// The stage ended; the message says what came of it.
     fn finish(&self, message: &str);
 }
@@ -52,9 +54,11 @@ impl Progress for Bars {
         };
         let template = match total {
             Some(_) if bytes => {
-                "{prefix:<28} [{bar:30}] {bytes}/{total_bytes} ({bytes_per_sec}, {eta} left)".to_string()
+                "{prefix:<28} [{bar:30}] {bytes}/{total_bytes} ({bytes_per_sec}, {eta} left)  {wide_msg}".to_string()
             }
-            Some(_) => format!("{{prefix:<28}} [{{bar:30}}] {{human_pos}}/{{human_len}} {unit} ({{eta}} left)"),
+            Some(_) => format!(
+                "{{prefix:<28}} [{{bar:30}}] {{human_pos}}/{{human_len}} {unit} ({{per_sec}}, {{eta}} left)  {{wide_msg}}"
+            ),
             None => format!("{{prefix:<28}} {{spinner}} {counter} {unit} ({{elapsed}})"),
         };
         let bar = match total {
@@ -78,6 +82,14 @@ impl Progress for Bars {
         self.with_current(|current| {
             if let Some(bar) = current {
                 bar.inc(n);
+            }
+        });
+    }
+
+    fn note(&self, text: &str) {
+        self.with_current(|current| {
+            if let Some(bar) = current {
+                bar.set_message(text.to_string());
             }
         });
     }

@@ -85,7 +85,7 @@ pub(crate) fn is_free(output: &Path) -> Result<bool> {
 }
 
 /// Refuses an output that exists and may not be replaced.
-fn check(output: &Path, marker: &'static str, overwrite: bool) -> Result<()> {
+pub(crate) fn check(output: &Path, marker: &'static str, overwrite: bool) -> Result<()> {
     if is_free(output)? {
         return Ok(());
     }
@@ -104,7 +104,7 @@ fn check(output: &Path, marker: &'static str, overwrite: bool) -> Result<()> {
     Err(Error::OutputExists { path: output.to_owned(), difference: "it would be replaced".into() })
 }
 
-fn sync_all(folder: &Path) -> Result<()> {
+pub(crate) fn sync_all(folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
         let path = entry.map_err(Error::io("read", folder))?.path();
         if path.is_dir() {
@@ -116,7 +116,7 @@ fn sync_all(folder: &Path) -> Result<()> {
     sync(folder)
 }
 
-fn sync(path: &Path) -> Result<()> {
+pub(crate) fn sync(path: &Path) -> Result<()> {
     File::open(path).and_then(|file| file.sync_all()).map_err(Error::io("sync", path))
 }
 

@@ -73,8 +73,12 @@ impl fmt::Display for Stats {
         };
         writeln!(
             f,
-            "pairs of up to {} tokens, seed {}; vocabulary of {} tokens, stored as {}",
-            settings.seq_len, settings.seed, tokenizer.vocab_size, tokenizer.id_type
+            "{} of up to {} tokens, seed {}; vocabulary of {} tokens, stored as {}",
+            settings.pairing.name(),
+            settings.seq_len,
+            settings.seed,
+            tokenizer.vocab_size,
+            tokenizer.id_type
         )?;
         writeln!(f, "corpus")?;
         row(f, "files", inputs.len() as u64, String::new())?;
@@ -102,11 +106,13 @@ impl SplitStats {
         let mut row = |name: &str, value: u64, note: String| writeln!(f, "  {name:<26}{:>14}  {note}", grouped(value));
         row("documents", counts.documents, String::new())?;
         row("examples", counts.examples, format!("{:.1} tokens each", ratio(self.tokens, counts.examples)))?;
-        row(
-            "  random second segment",
-            counts.examples_random_next,
-            percent(counts.examples_random_next, counts.examples),
-        )?;
+        for (name, count) in
+            [("  random second segment", counts.examples_random_next), ("  swapped segments", counts.examples_swapped)]
+        {
+            if count > 0 {
+                row(name, count, percent(count, counts.examples))?;
+            }
+        }
         row("tokens of its documents", counts.tokens, String::new())?;
         row("  kept", counts.tokens_kept, percent(counts.tokens_kept, counts.tokens))?;
         row("  cut off, too long", counts.tokens_truncated, percent(counts.tokens_truncated, counts.tokens))?;

@@ -39,7 +39,7 @@ impl fmt::Display for Problem {
 }
 
 /// Checks the checksum of every file, that no file is missing or too many, and, when those are right, the content: schema,
-/// number of examples, ids below the vocabulary's size, the form `[CLS] A [SEP] B [SEP]`, lengths.
+/// number of examples, ids below the vocabulary's size, the form `[CLS] A [SEP] B [SEP]` or `[CLS] A [SEP]`, lengths, masks.
 ///
 /// # Errors
 /// [`Error`] when the folder is no dataset or cannot be read. What is wrong inside it is not an error of this function but
@@ -137,14 +137,19 @@ fn fault(example: &Example<'_>, seq_len: usize, tok: &WordPiece) -> Option<Strin
     if let Some(id) = ids.iter().find(|&&id| id as usize >= tok.vocab_size()) {
         return Some(format!("id {id} is outside the vocabulary of {}", tok.vocab_size()));
     }
+    if ids.len() < 3 || ids.first() != Some(&special.cls) || ids.last() != Some(&special.sep) {
+        return Some("not of the form [CLS] .. [SEP]".into());
+    }
     let second = example.second_start;
-    let well_formed = ids.first() == Some(&special.cls)
-        && ids.last() == Some(&special.sep)
-        && second >= 3
-        && second + 2 <= ids.len()
-        && ids[second - 1] == special.sep;
-    if !well_formed {
+    let is_pair = second >= 3 && second + 2 <= ids.len() && ids[second - 1] == special.sep;
+    if example.pair_label.is_some() && !is_pair {
         return Some(format!("not of the form [CLS] A [SEP] B [SEP] with B at {second}"));
     }
-    None
+    let masks = example.masks?;
+    let labels = masks.labels.to_vec();
+    let fits = masks.positions.is_sorted_by(|a, b| a < b)
+        && masks.positions.len() == labels.len()
+        && masks.positions.last().is_none_or(|&last| usize::from(last) < ids.len())
+        && labels.iter().all(|&label| (label as usize) < tok.vocab_size() && !tok.is_special(label));
+    (!fits).then(|| "masked positions or labels that do not fit the tokens".into())
 }

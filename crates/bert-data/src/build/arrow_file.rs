@@ -1,149 +1,132 @@
-//! One Arrow IPC file of examples.
+//! One Arrow IPC file of examples; [`Columns`] says what is in it. With two bytes an id, unmasked pairs take about 2.05 bytes a
+//! token.
 //!
-//! Columns: `tokens` (list of ids: `[CLS] A [SEP] B [SEP]`, unmasked), `second_start` (index of the first token of B) and
-//! `is_random_next`. With two bytes an id this is about 2.05 bytes a token.
+//! A file is written under a temporary name and renamed when it is whole and on the disk, with a small record beside it. By
+//! that record a build that was stopped knows the files that it need not make again.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, ListArray, PrimitiveArray, RecordBatch, UInt16Array};
-use arrow::buffer::{OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::{SchemaRef, UInt16Type, UInt32Type};
+use arrow::datatypes::SchemaRef;
 use arrow::ipc::writer::FileWriter;
+use serde::{Deserialize, Serialize};
 
-use super::pairs::Pair;
-use super::store::TokenStore;
+use super::rows::Rows;
 use crate::checksum::Hashing;
 use crate::error::{Error, Result};
-use crate::examples::{Split, TokenIds, schema};
-use crate::manifest::FileRecord;
-use crate::tokenizer::SpecialIds;
+use crate::examples::{Columns, Split, schema};
+use crate::manifest::{FileRecord, SplitCounts};
 
-/// Examples in one record batch; the files' bytes depend on it.
+/// Most examples in one record batch; the files' bytes depend on it.
 const ROWS: usize = 4096;
+/// Most tokens in one record batch, unless its last example goes beyond: long examples must not make huge batches.
+const TOKENS: usize = 4 << 20;
+
+/// A file that is whole: its entry in the manifest, and what was counted while it was made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Finished {
+    pub(super) file: FileRecord,
+    pub(super) counts: SplitCounts,
+}
+
+impl Finished {
+    /// The record that lies beside a whole file; none when the file has still to be made.
+    pub(super) fn read(folder: &Path, records: &Path, name: &str) -> Result<Option<Self>> {
+        let path = record_path(records, name);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let text = fs::read(&path).map_err(Error::io("read", &path))?;
+        let finished: Option<Finished> = serde_json::from_slice(&text).ok();
+        let file = folder.join(name);
+        // A record that is cut off, or without its file, counts as none: the file is made again.
+        Ok(finished.filter(|f| fs::metadata(&file).is_ok_and(|found| found.len() == f.file.bytes)))
+    }
+
+    fn write(&self, records: &Path) -> Result<()> {
+        let path = record_path(records, &self.file.name);
+        // Serialising these types cannot fail: no maps with keys other than strings, no values that refuse.
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        let aside = path.with_extension("tmp");
+        fs::write(&aside, text).and_then(|()| fs::rename(&aside, &path)).map_err(Error::io("write", &path))
+    }
+}
+
+fn record_path(records: &Path, name: &str) -> PathBuf {
+    records.join(format!("{name}.json"))
+}
 
 /// Writes one file.
-pub(super) struct ArrowFile<'a> {
+pub(super) struct ArrowFile {
     writer: FileWriter<Hashing<BufWriter<File>>>,
     schema: SchemaRef,
-    store: &'a TokenStore,
-    special: SpecialIds,
-    path: PathBuf,
+    columns: Columns,
+    folder: PathBuf,
+    aside: PathBuf,
     name: String,
     rows: Rows,
     examples: u64,
     tokens: u64,
 }
 
-/// The examples that are not written yet, column by column.
-#[derive(Default)]
-struct Rows {
-    narrow: Vec<u16>,
-    wide: Vec<u32>,
-    offsets: Vec<i32>,
-    second_start: Vec<u16>,
-    is_random_next: Vec<bool>,
-}
-
-impl<'a> ArrowFile<'a> {
-    pub(super) fn create(folder: &Path, name: &str, store: &'a TokenStore, special: SpecialIds) -> Result<Self> {
-        let path = folder.join(name);
-        let file = File::create(&path).map_err(Error::io("create", &path))?;
-        let schema = schema(store.is_wide());
+impl ArrowFile {
+    /// Begins the file `name` of `folder`, under another name in `records`.
+    pub(super) fn create(folder: &Path, records: &Path, name: &str, columns: Columns) -> Result<Self> {
+        let aside = records.join(format!("{name}.tmp"));
+        let file = File::create(&aside).map_err(Error::io("create", &aside))?;
+        let schema = schema(columns);
         let writer = FileWriter::try_new(Hashing::new(BufWriter::with_capacity(1 << 20, file)), &schema)
-            .map_err(|source| Error::Arrow { path: path.clone(), source })?;
+            .map_err(Error::arrow(&aside))?;
         Ok(ArrowFile {
             writer,
             schema,
-            store,
-            special,
-            path,
+            columns,
+            folder: folder.to_owned(),
+            aside,
             name: name.to_string(),
-            rows: Rows::default(),
+            rows: Rows::new(columns),
             examples: 0,
             tokens: 0,
         })
     }
 
-    /// Adds an example.
-    pub(super) fn push(&mut self, pair: &Pair) -> Result<()> {
-        let SpecialIds { cls, sep, .. } = self.special;
-        let (first, second) = (self.store.ids(&pair.first), self.store.ids(&pair.second));
-        self.rows.push_id(cls, self.store.is_wide());
-        self.rows.extend(first);
-        self.rows.push_id(sep, self.store.is_wide());
-        self.rows.extend(second);
-        self.rows.push_id(sep, self.store.is_wide());
-        // Both fit: an example has at most 65,535 tokens, which `seq_len` guarantees.
-        self.rows.second_start.push((first.len() + 2) as u16);
-        self.rows.is_random_next.push(pair.is_random_next);
-        let length = first.len() + second.len() + 3;
-        let end = self.rows.offsets.last().copied().unwrap_or(0) + length as i32;
-        self.rows.offsets.push(end);
-        self.examples += 1;
-        self.tokens += length as u64;
-        if self.rows.second_start.len() == ROWS {
-            self.write_rows()?;
+    /// Adds examples.
+    pub(super) fn append(&mut self, rows: &Rows) -> Result<()> {
+        for row in 0..rows.len() {
+            self.rows.push_row(rows, row);
+            self.examples += 1;
+            self.tokens += rows.tokens_of(row) as u64;
+            if self.rows.len() == ROWS || self.rows.tokens() >= TOKENS {
+                self.write_rows()?;
+            }
         }
         Ok(())
     }
 
     fn write_rows(&mut self) -> Result<()> {
-        let rows = std::mem::take(&mut self.rows);
-        if rows.second_start.is_empty() {
+        let rows = std::mem::replace(&mut self.rows, Rows::new(self.columns));
+        if rows.len() == 0 {
             return Ok(());
         }
-        let written = rows.into_batch(&self.schema, self.store.is_wide()).and_then(|batch| self.writer.write(&batch));
-        written.map_err(|source| Error::Arrow { path: self.path.clone(), source })
+        let written = rows.into_batch(&self.schema).and_then(|batch| self.writer.write(&batch));
+        written.map_err(Error::arrow(&self.aside))
     }
 
-    /// Writes what is left and the file's footer.
-    pub(super) fn finish(mut self, split: Split) -> Result<FileRecord> {
+    /// Writes what is left and the file's footer, syncs the file and gives it its name.
+    pub(super) fn finish(mut self, records: &Path, counts: SplitCounts) -> Result<Finished> {
         self.write_rows()?;
-        let arrow = |source| Error::Arrow { path: self.path.clone(), source };
-        self.writer.finish().map_err(arrow)?;
-        let mut hashing =
-            self.writer.into_inner().map_err(|source| Error::Arrow { path: self.path.clone(), source })?;
-        hashing.flush().map_err(Error::io("write", &self.path))?;
+        self.writer.finish().map_err(Error::arrow(&self.aside))?;
+        let mut hashing = self.writer.into_inner().map_err(Error::arrow(&self.aside))?;
+        hashing.flush().map_err(Error::io("write", &self.aside))?;
         let (sha256, bytes) = hashing.finish();
-        Ok(FileRecord { name: self.name, split, examples: self.examples, tokens: self.tokens, bytes, sha256 })
-    }
-}
-
-impl Rows {
-    fn push_id(&mut self, id: u32, wide: bool) {
-        match wide {
-            true => self.wide.push(id),
-            false => self.narrow.push(id as u16),
-        }
-    }
-
-    fn extend(&mut self, ids: TokenIds<'_>) {
-        match ids {
-            TokenIds::U16(ids) => self.narrow.extend_from_slice(ids),
-            TokenIds::U32(ids) => self.wide.extend_from_slice(ids),
-        }
-    }
-
-    fn into_batch(self, schema: &SchemaRef, wide: bool) -> std::result::Result<RecordBatch, arrow::error::ArrowError> {
-        let mut offsets = Vec::with_capacity(self.offsets.len() + 1);
-        offsets.push(0);
-        offsets.extend(self.offsets);
-        let ids: ArrayRef = match wide {
-            true => Arc::new(PrimitiveArray::<UInt32Type>::from(self.wide)),
-            false => Arc::new(PrimitiveArray::<UInt16Type>::from(self.narrow)),
-        };
-        let item = crate::examples::item_field(wide);
-        let tokens = ListArray::try_new(item, OffsetBuffer::new(ScalarBuffer::from(offsets)), ids, None)?;
-        RecordBatch::try_new(
-            schema.clone(),
-            vec![
-                Arc::new(tokens),
-                Arc::new(UInt16Array::from(self.second_start)),
-                Arc::new(BooleanArray::from(self.is_random_next)),
-            ],
-        )
+        let split: Split = counts.split;
+        let file = FileRecord { name: self.name, split, examples: self.examples, tokens: self.tokens, bytes, sha256 };
+        let place = self.folder.join(&file.name);
+        File::open(&self.aside).and_then(|file| file.sync_all()).map_err(Error::io("sync", &self.aside))?;
+        fs::rename(&self.aside, &place).map_err(Error::io("rename", &self.aside))?;
+        let finished = Finished { file, counts };
+        finished.write(records)?;
+        Ok(finished)
     }
 }

@@ -1,41 +1,91 @@
-//! Documents -> examples for masked language modelling and next-sentence prediction, as Arrow files.
+//! Documents -> examples, as Arrow files.
 //!
-//! Two passes. The first reads the corpus and keeps its tokens in a temporary file that is memory-mapped; the second makes
-//! pairs from it. Every random choice is a function of (seed, document), so neither the number of workers nor the order in
-//! which they finish has any effect on a byte of the output.
+//! Two passes. The first reads the corpus and keeps its tokens in temporary files; the second makes examples from them. Every
+//! random choice is a function of (seed, document), so neither the number of workers nor the order in which they finish has any
+//! effect on a byte of the output. A build that was stopped at any moment goes on from what is finished and ends with the same
+//! bytes.
+//!
+//! ```text
+//! documents -> tokenize -> store -> splits -> pairs | sentences -> rows -> arrow_file -> shards
+//! ```
 
 mod arrow_file;
+mod draft;
+mod memory;
+mod merge;
 mod pairs;
+mod part;
+mod rows;
+mod sentences;
+mod shards;
+mod splits;
 mod store;
+mod tokenize;
+mod work;
 
 use std::fs;
-use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::{SUMS_FILE, Sums, sha256_file, sha256_hex, sums_text};
 use crate::error::{Error, Result};
-use crate::examples::Split;
-use crate::manifest::{
-    CorpusCounts, FileRecord, LAYOUT, MANIFEST_FILE, Manifest, Settings, SplitCounts, TokenizerRecord,
-};
+use crate::examples::Columns;
+use crate::manifest::{LAYOUT, MANIFEST_FILE, Manifest, Settings, StaticMasks, TokenizerRecord};
+use crate::masking::Masker;
 use crate::progress::Progress;
-use crate::random::{Purpose, Random};
-use crate::sources::{self, Document, Format, Input, InputRecord, split_sentences};
-use crate::staging::{self, Staging};
+use crate::sources::{self, Format, Input, InputRecord};
+use crate::staging;
 use crate::tokenizer::WordPiece;
-use arrow_file::ArrowFile;
-use pairs::PairMaker;
-use store::{TokenStore, TokenStoreWriter};
+use shards::Recipe;
+use work::{Request, WorkFolder};
+
+pub use memory::{DEFAULT_MEMORY, DEFAULT_SHARD_SIZE, parse_size};
+pub use merge::merge;
+pub use part::Part;
 
 /// Folder of the tokenizer's copy inside a dataset.
 pub const TOKENIZER_FOLDER: &str = "tokenizer";
 /// Shortest useful example: `[CLS] a [SEP] b [SEP]`.
 const SHORTEST: usize = 5;
-/// Text handed to one worker at a time, in bytes.
-const GROUP_BYTES_PER_WORKER: usize = 4 << 20;
+
+/// How examples are made of documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pairing {
+    /// Two segments; the second follows the first or comes from another document (BERT).
+    #[default]
+    Nsp,
+    /// Two segments that follow each other, in their order or swapped (ALBERT). A document of a single sentence is paired with
+    /// another document and labelled as swapped, as the original does it.
+    Sop,
+    /// Full sentences up to the length, on into the next document (RoBERTa).
+    FullSentences,
+    /// Full sentences up to the length, of one document (RoBERTa).
+    DocSentences,
+}
+
+impl Pairing {
+    /// Whether examples are pairs with a label.
+    pub fn has_pairs(self) -> bool {
+        matches!(self, Pairing::Nsp | Pairing::Sop)
+    }
+
+    /// The name in settings and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Pairing::Nsp => "nsp",
+            Pairing::Sop => "sop",
+            Pairing::FullSentences => "full-sentences",
+            Pairing::DocSentences => "doc-sentences",
+        }
+    }
+
+    /// Whether this is the default, which settings leave out.
+    pub fn is_nsp(&self) -> bool {
+        *self == Pairing::Nsp
+    }
+}
 
 /// What counts as a sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
@@ -57,39 +107,58 @@ pub struct BuildOptions {
     pub format: Format,
     /// What counts as a sentence.
     pub sentences: Sentences,
+    /// How examples are made of documents.
+    pub pairing: Pairing,
     /// Longest example in tokens, special tokens included.
     pub seq_len: usize,
-    /// Share of the documents whose examples aim at a random shorter length. The original has 0.1.
+    /// Share of the documents whose pairs aim at a random shorter length. The original has 0.1.
     pub short_seq_prob: f64,
+    /// Masks drawn while building, as the original does it; none: while loading, anew in every epoch.
+    pub static_masks: Option<StaticMasks>,
     /// Share of the documents held out for validation; 0 for none.
     pub validation: f64,
-    /// Number of files of the training split.
+    /// Number of files of the training split; more where one would exceed `shard_size`.
     pub shards: usize,
+    /// Most bytes of a file, about.
+    pub shard_size: u64,
+    /// The part of the documents that this machine works on; none: all.
+    pub part: Option<Part>,
     /// Threads; 0 for one per core.
     pub workers: usize,
+    /// Most bytes of memory to use. A single document is held whatever its length.
+    pub memory: u64,
     /// Seed of every random choice.
     pub seed: u64,
     /// The folder to make.
     pub output: PathBuf,
     /// Replace an earlier dataset that was made from another request.
     pub overwrite: bool,
+    /// Go on with a build of the same request that was stopped; begin where there is none.
+    pub resume: bool,
 }
 
 impl Default for BuildOptions {
-    /// Length 128, the original's short sequences, no validation split, one file, all cores, seed 0; input and output empty.
+    /// Pairs of length 128, the original's short sequences, masks while loading, no validation split, one file, all cores, 2 GiB,
+    /// seed 0; input and output empty.
     fn default() -> Self {
         BuildOptions {
             input: Vec::new(),
             format: Format::Auto,
             sentences: Sentences::Split,
+            pairing: Pairing::Nsp,
             seq_len: 128,
             short_seq_prob: 0.1,
+            static_masks: None,
             validation: 0.0,
             shards: 1,
+            shard_size: DEFAULT_SHARD_SIZE,
+            part: None,
             workers: 0,
+            memory: DEFAULT_MEMORY,
             seed: 0,
             output: PathBuf::new(),
             overwrite: false,
+            resume: false,
         }
     }
 }
@@ -98,25 +167,45 @@ impl Default for BuildOptions {
 ///
 /// # Errors
 /// [`Error::Setting`] and [`Error::Input`] for a request that makes no sense, [`Error::OutputExists`] when `output` holds a
-/// dataset of another request and `overwrite` is not set, [`Error::EmptyCorpus`], [`Error::TooFewDocuments`], and errors of
-/// reading and writing. Whatever fails, an existing output stays as it was.
+/// dataset of another request and `overwrite` is not set, [`Error::Interrupted`] when a build was stopped and `resume` is not
+/// set or the request differs, [`Error::EmptyCorpus`], [`Error::TooFewDocuments`], and errors of reading and writing. Where
+/// those can be put right (a full disk), what is finished is kept: [`Error::Stopped`]. Whatever fails, an existing output stays as
+/// it was.
 pub fn build(opts: &BuildOptions, tok: &WordPiece, progress: &dyn Progress) -> Result<Manifest> {
     let settings = resolve(opts)?;
+    let masker = settings.static_masks.map(|masks| Masker::new(masks.masking, tok)).transpose()?;
     let tokenizer =
         TokenizerRecord { digest: tok.digest(), vocab_size: tok.vocab_size(), id_type: id_type(tok).into() };
     let inputs = sources::expand(&opts.input)?;
     if let Some(existing) = up_to_date(opts, &settings, &tokenizer, &inputs)? {
+        WorkFolder::clean(&opts.output)?;
         progress.finish(&format!(
             "{} is up to date: made from the same files with the same settings",
             opts.output.display()
         ));
         return Ok(existing);
     }
-    let staging = Staging::begin(&opts.output, MANIFEST_FILE, opts.overwrite)?;
     let pool = crate::workers::pool(opts.workers)?;
-    let manifest = pool.install(|| write(opts, settings, tokenizer, &inputs, tok, &staging, progress))?;
-    staging.commit()?;
-    Ok(manifest)
+    let group_bytes = memory::group_bytes(opts.memory, pool.current_num_threads())?;
+    let work = WorkFolder::begin(opts, &Request::new(opts, &settings, &tokenizer, &inputs))?;
+    let columns = Columns {
+        wide: tokenizer.id_type == "uint32",
+        pairing: settings.pairing,
+        masked: settings.static_masks.is_some(),
+    };
+    let recipe = Recipe { settings: &settings, columns, special: tok.special(), masker, shard_size: opts.shard_size };
+    let build = Build { opts, tokenizer, inputs: &inputs, tok, recipe: &recipe, group_bytes, work: &work, progress };
+    match pool.install(|| build.write()) {
+        Ok(manifest) => {
+            work.commit()?;
+            Ok(manifest)
+        }
+        // What the machine refuses can be put right; what is wrong with the corpus begins anew with another corpus.
+        Err(error @ (Error::Io { .. } | Error::Arrow { .. })) if !error.is_request() => {
+            Err(Error::Stopped { source: Box::new(error), folder: work.keep() })
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Checks the request and fixes every setting.
@@ -136,15 +225,28 @@ fn resolve(opts: &BuildOptions) -> Result<Settings> {
     if !(1..=99_999).contains(&opts.shards) {
         return setting("shards", format!("{} is outside 1..=99999", opts.shards));
     }
+    if opts.shard_size < 1 << 16 {
+        return setting("shard-size", format!("{} bytes are hardly a file; give 64KiB or more", opts.shard_size));
+    }
+    if opts.static_masks.is_some_and(|masks| !(1..=1000).contains(&masks.dupe_factor)) {
+        return setting("dupe-factor", "outside 1..=1000; the original has 10".into());
+    }
+    if opts.part.is_some_and(|part| part.index >= part.of) {
+        return setting("part", "parts are counted from 0 and end below their number".into());
+    }
     Ok(Settings {
-        pairing: "nsp".into(),
+        pairing: opts.pairing,
         seq_len: opts.seq_len,
-        short_seq_prob: opts.short_seq_prob,
+        // Full sentences have no target length to vary.
+        short_seq_prob: if opts.pairing.has_pairs() { opts.short_seq_prob } else { 0.0 },
         validation: opts.validation,
         shards: opts.shards,
         seed: opts.seed,
         format: opts.format,
         sentences: opts.sentences,
+        static_masks: opts.static_masks,
+        part: opts.part,
+        merged_parts: None,
     })
 }
 
@@ -176,35 +278,48 @@ fn up_to_date(
     }
 }
 
-/// The two passes, into the staging folder.
-fn write(
-    opts: &BuildOptions,
-    settings: Settings,
+/// A build under way.
+struct Build<'a> {
+    opts: &'a BuildOptions,
     tokenizer: TokenizerRecord,
-    inputs: &[Input],
-    tok: &WordPiece,
-    staging: &Staging,
-    progress: &dyn Progress,
-) -> Result<Manifest> {
-    let folder = staging.folder();
-    let (store, corpus, records) = tokenize(opts, inputs, tok, staging, progress)?;
-    if corpus.tokens == 0 {
-        return Err(Error::EmptyCorpus { inputs: opts.input.join(", ") });
-    }
+    inputs: &'a [Input],
+    tok: &'a WordPiece,
+    recipe: &'a Recipe<'a>,
+    group_bytes: usize,
+    work: &'a WorkFolder,
+    progress: &'a dyn Progress,
+}
 
-    let mut splits = Vec::new();
-    let mut files = Vec::new();
-    for (split, documents) in assign(&store, &settings)? {
-        let (counts, records) = write_split(split, &documents, &store, &settings, tok, staging, progress)?;
-        splits.push(counts);
-        files.extend(records);
+impl Build<'_> {
+    /// The two passes, into the work folder.
+    fn write(self) -> Result<Manifest> {
+        let Build { opts, tokenizer, inputs, tok, recipe, group_bytes, work, progress } = self;
+        let wide = recipe.columns.wide;
+        let (store, corpus, records) =
+            tokenize::tokenize(opts, inputs, tok, wide, group_bytes, work.folder(), progress)?;
+        if corpus.tokens == 0 {
+            return Err(Error::EmptyCorpus { inputs: opts.input.join(", ") });
+        }
+        let dataset = work.dataset();
+        let mut splits = Vec::new();
+        let mut files = Vec::new();
+        for list in splits::assign(&store, recipe.settings, work.folder())? {
+            let (counts, records) = shards::write_split(&list, &store, recipe, &dataset, &work.records(), progress)?;
+            splits.push(counts);
+            files.extend(records);
+        }
+        tok.save(&dataset.join(TOKENIZER_FOLDER))?;
+        let settings = recipe.settings.clone();
+        let manifest = Manifest { layout: LAYOUT, settings, tokenizer, inputs: records, corpus, splits, files };
+        write_manifest(&dataset, &manifest)?;
+        Ok(manifest)
     }
-    store.remove()?;
+}
 
-    let tokenizer_folder = folder.join(TOKENIZER_FOLDER);
-    tok.save(&tokenizer_folder)?;
-    let manifest = Manifest { layout: LAYOUT, settings, tokenizer, inputs: records, corpus, splits, files };
+/// Writes the manifest and the list of checksums beside the files they are about.
+fn write_manifest(dataset: &Path, manifest: &Manifest) -> Result<()> {
     let mut sums: Sums = manifest.files.iter().map(|file| (file.name.clone(), file.sha256.clone())).collect();
+    let tokenizer_folder = dataset.join(TOKENIZER_FOLDER);
     for entry in fs::read_dir(&tokenizer_folder).map_err(Error::io("read", &tokenizer_folder))? {
         let entry = entry.map_err(Error::io("read", &tokenizer_folder))?;
         let name = format!("{TOKENIZER_FOLDER}/{}", entry.file_name().to_string_lossy());
@@ -213,161 +328,8 @@ fn write(
     let json = manifest.to_json();
     sums.insert(MANIFEST_FILE.into(), sha256_hex(json.as_bytes()));
     for (name, text) in [(MANIFEST_FILE, json), (SUMS_FILE, sums_text(&sums))] {
-        let path = folder.join(name);
+        let path = dataset.join(name);
         fs::write(&path, text).map_err(Error::io("write", &path))?;
     }
-    Ok(manifest)
-}
-
-/// A document's ids, sentence after sentence.
-struct TokenizedDocument {
-    ids: Vec<u32>,
-    sentence_lengths: Vec<u32>,
-    sentences_empty: u64,
-}
-
-fn tokenize_document(document: &Document, sentences: Sentences, tok: &WordPiece) -> TokenizedDocument {
-    let mut tokenized = TokenizedDocument { ids: Vec::new(), sentence_lengths: Vec::new(), sentences_empty: 0 };
-    let mut add = |sentence: &str| {
-        let before = tokenized.ids.len();
-        tok.encode_into(sentence, &mut tokenized.ids);
-        match tokenized.ids.len() - before {
-            0 => tokenized.sentences_empty += 1,
-            length => tokenized.sentence_lengths.push(length as u32),
-        }
-    };
-    for paragraph in &document.paragraphs {
-        match sentences {
-            Sentences::Split => split_sentences(paragraph).into_iter().for_each(&mut add),
-            Sentences::Lines => add(paragraph),
-        }
-    }
-    tokenized
-}
-
-/// The first pass: the whole corpus as ids.
-fn tokenize(
-    opts: &BuildOptions,
-    inputs: &[Input],
-    tok: &WordPiece,
-    staging: &Staging,
-    progress: &dyn Progress,
-) -> Result<(TokenStore, CorpusCounts, Vec<InputRecord>)> {
-    let mut writer = TokenStoreWriter::create(staging.folder(), id_type(tok) == "uint32")?;
-    let mut counts = CorpusCounts::default();
-    let total = inputs.iter().map(Input::bytes).sum();
-    progress.start("tokenizing", Some(total), "bytes");
-    let group_bytes = GROUP_BYTES_PER_WORKER * rayon::current_num_threads();
-    let records = sources::for_each_group(inputs, opts.format, group_bytes, |group| {
-        let bytes: usize = group.iter().flat_map(|d| &d.paragraphs).map(|p| p.len() + 1).sum();
-        let tokenized: Vec<TokenizedDocument> =
-            group.par_iter().map(|document| tokenize_document(document, opts.sentences, tok)).collect();
-        for document in tokenized {
-            counts.documents += 1;
-            counts.documents_empty += u64::from(document.ids.is_empty());
-            counts.sentences += document.sentence_lengths.len() as u64;
-            counts.sentences_empty += document.sentences_empty;
-            counts.tokens += document.ids.len() as u64;
-            writer.push(&document.ids, &document.sentence_lengths)?;
-        }
-        progress.advance(bytes as u64);
-        Ok(())
-    })?;
-    progress.finish(&format!(
-        "tokenized {} documents: {} sentences, {} tokens",
-        counts.documents, counts.sentences, counts.tokens
-    ));
-    Ok((writer.finish()?, counts, records))
-}
-
-/// Which documents go into which split: a function of (seed, number of the document). Empty documents go nowhere.
-fn assign(store: &TokenStore, settings: &Settings) -> Result<Vec<(Split, Vec<u64>)>> {
-    let (mut train, mut validation) = (Vec::new(), Vec::new());
-    for document in (0..store.documents()).filter(|&d| !store.tokens_of(d).is_empty()) {
-        let held_out = Random::new(settings.seed, Purpose::Split, 0, document).chance(settings.validation);
-        if held_out { &mut validation } else { &mut train }.push(document);
-    }
-    let documents = (train.len() + validation.len()) as u64;
-    let mut splits = vec![(Split::Train, train)];
-    if settings.validation > 0.0 {
-        splits.push((Split::Validation, validation));
-    }
-    for (split, found) in &splits {
-        if found.len() < 2 {
-            return Err(Error::TooFewDocuments {
-                split: split.name(),
-                found: found.len() as u64,
-                documents,
-                cure: match split {
-                    Split::Validation => "Raise --validation, give more documents, or do without it (--validation 0)",
-                    Split::Train => "Give more documents; in the text format a blank line divides them",
-                },
-            });
-        }
-    }
-    Ok(splits)
-}
-
-/// Cuts a split's documents into `shards` runs of about the same number of tokens; a run may be empty.
-fn shard_ranges(documents: &[u64], store: &TokenStore, shards: usize) -> Vec<Range<usize>> {
-    let length = |document: &u64| {
-        let tokens = store.tokens_of(*document);
-        tokens.end - tokens.start
-    };
-    let total: u64 = documents.iter().map(length).sum();
-    let mut ends = vec![0; shards];
-    let mut before = 0;
-    for (i, document) in documents.iter().enumerate() {
-        let shard = (u128::from(before) * shards as u128 / u128::from(total.max(1))) as usize;
-        ends[shard.min(shards - 1)] = i + 1;
-        before += length(document);
-    }
-    let mut start = 0;
-    ends.into_iter()
-        .map(|end| {
-            let range = start..end.max(start);
-            start = range.end;
-            range
-        })
-        .collect()
-}
-
-/// The second pass, for one split: pairs into Arrow files, one thread a file.
-fn write_split(
-    split: Split,
-    documents: &[u64],
-    store: &TokenStore,
-    settings: &Settings,
-    tok: &WordPiece,
-    staging: &Staging,
-    progress: &dyn Progress,
-) -> Result<(SplitCounts, Vec<FileRecord>)> {
-    let shards = match split {
-        Split::Train => settings.shards,
-        Split::Validation => 1,
-    };
-    progress.start(&format!("pairing ({})", split.name()), Some(documents.len() as u64), "documents");
-    let results: Vec<(SplitCounts, FileRecord)> = shard_ranges(documents, store, shards)
-        .into_par_iter()
-        .enumerate()
-        .map(|(shard, range)| {
-            let name = format!("{}-{shard:05}-of-{shards:05}.arrow", split.name());
-            let mut file = ArrowFile::create(staging.folder(), &name, store, tok.special())?;
-            let mut counts = SplitCounts::new(split);
-            let maker = PairMaker::new(store, documents, settings);
-            for index in range {
-                maker.make(index, &mut counts, |pair| file.push(&pair))?;
-                progress.advance(1);
-            }
-            Ok((counts, file.finish(split)?))
-        })
-        .collect::<Result<_>>()?;
-    let mut total = SplitCounts::new(split);
-    let mut files = Vec::with_capacity(results.len());
-    for (counts, file) in results {
-        total.add(&counts);
-        files.push(file);
-    }
-    progress.finish(&format!("{}: {} examples from {} documents", split.name(), total.examples, total.documents));
-    Ok((total, files))
+    Ok(())
 }

@@ -1,34 +1,44 @@
-//! Pairs of segments for next-sentence prediction, as `create_pretraining_data.py` of google-research/bert makes them.
+//! Pairs of segments: for next-sentence prediction as `create_pretraining_data.py` of google-research/bert makes them, for
+//! sentence-order prediction as that of google-research/albert.
 //!
-//! One thing differs: where the original may draw the document itself as the "random" one and still label the pair as random,
+//! One thing differs: where the originals may draw the document itself as the "random" one and still label the pair as random,
 //! here another document is drawn for certain.
 
 use std::ops::Range;
 
-use super::store::TokenStore;
+use super::Pairing;
+use super::draft::{Draft, Loaded};
+use super::splits::SplitList;
+use super::store::{Place, TokenStore};
 use crate::error::Result;
 use crate::manifest::{Settings, SplitCounts};
 use crate::random::{Purpose, Random};
+use crate::tokenizer::SpecialIds;
 
 /// `[CLS]` and two `[SEP]`.
 const SPECIAL_TOKENS: u64 = 3;
+/// Ends of sentences read at a time when a random segment is looked for.
+const SENTENCE_BLOCK: u64 = 64;
 
-/// One example, as ranges of the token store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Pair {
-    /// Ids of the first segment; never empty.
-    pub(super) first: Range<u64>,
-    /// Ids of the second segment; never empty.
-    pub(super) second: Range<u64>,
-    /// Whether the second segment comes from another document.
-    pub(super) is_random_next: bool,
+/// Where the two segments of an example lie in the store.
+struct Pair {
+    /// Never empty.
+    first: Range<u64>,
+    /// Never empty.
+    second: Range<u64>,
+    /// The second segment comes from another document.
+    is_random: bool,
+    /// The second segment is written first.
+    is_swapped: bool,
 }
 
 /// Makes the pairs of the documents of one split.
 pub(super) struct PairMaker<'a> {
     store: &'a TokenStore,
     /// The split's documents; at least two.
-    documents: &'a [u64],
+    list: &'a SplitList,
+    special: SpecialIds,
+    pairing: Pairing,
     seed: u64,
     short_seq_prob: f64,
     /// Most tokens of both segments together.
@@ -36,117 +46,145 @@ pub(super) struct PairMaker<'a> {
 }
 
 impl<'a> PairMaker<'a> {
-    pub(super) fn new(store: &'a TokenStore, documents: &'a [u64], settings: &Settings) -> Self {
+    pub(super) fn new(store: &'a TokenStore, list: &'a SplitList, special: SpecialIds, settings: &Settings) -> Self {
         PairMaker {
             store,
-            documents,
+            list,
+            special,
+            pairing: settings.pairing,
             seed: settings.seed,
             short_seq_prob: settings.short_seq_prob,
             max_tokens: settings.seq_len as u64 - SPECIAL_TOKENS,
         }
     }
 
-    /// Makes all pairs of the document at `index` of the split.
+    /// Makes all pairs of the document at `index` of the split, for copy `copy` of the corpus.
     ///
     /// Every sentence of the document is used once: in the first segment, in a second one that follows it, or, when a
     /// random segment took that place, put back for the next pair.
     pub(super) fn make(
         &self,
-        index: usize,
+        index: u64,
+        copy: u64,
         counts: &mut SplitCounts,
-        mut each: impl FnMut(Pair) -> Result<()>,
+        mut each: impl FnMut(&mut Draft) -> Result<()>,
     ) -> Result<()> {
-        let document = self.documents[index];
-        let sentences = self.store.sentences_of(document);
-        let mut random = Random::new(self.seed, Purpose::Pairs, 0, document);
+        let mut own = Loaded::default();
+        own.read(self.store, self.list.document(index)?)?;
+        let mut random = Random::new(self.seed, Purpose::Pairs, copy, self.list.number(own.document));
         let target = match random.chance(self.short_seq_prob) {
             true => random.between(2, self.max_tokens),
             false => self.max_tokens,
         };
-        counts.documents += 1;
-        counts.sentences += sentences.end - sentences.start;
+        let sentences = own.sentences();
+        counts.add_document(copy, sentences as u64);
 
-        let mut start = sentences.start;
-        while start < sentences.end {
-            let end = self.chunk_end(start, sentences.end, target);
+        let mut draft = Draft::default();
+        let mut start = 0;
+        while start < sentences {
+            let end = chunk_end(&own, start, target);
             let chunk = end - start;
             let first_sentences = match chunk {
                 1 => 1,
-                _ => random.between(1, chunk - 1),
+                _ => random.between(1, chunk as u64 - 1) as usize,
             };
-            let second_start = start + first_sentences;
-            let first = self.tokens(start..second_start);
-            let is_random_next = chunk == 1 || random.chance(0.5);
-            let (second, next_start) = if is_random_next {
+            let middle = start + first_sentences;
+            let first = own.tokens(start..middle);
+            // The label's coin is tossed only where there is a choice, as in the originals.
+            let heads = chunk > 1 && random.chance(0.5);
+            let is_random = chunk == 1 || (heads && self.pairing == Pairing::Nsp);
+            let is_swapped = heads && self.pairing == Pairing::Sop;
+            let (second, next_start) = if is_random {
                 let wanted = target.saturating_sub(length(&first));
-                (self.random_segment(index, wanted, &mut random), second_start)
+                (self.random_segment(index, wanted, &mut random)?, middle)
             } else {
-                (self.tokens(second_start..end), end)
+                (own.tokens(middle..end), end)
             };
-            let pair = self.truncate(first, second, is_random_next, counts, &mut random);
+            let pair = self.truncate(Pair { first, second, is_random, is_swapped }, counts, &mut random);
             counts.examples += 1;
-            counts.examples_random_next += u64::from(is_random_next);
+            counts.examples_random_next += u64::from(is_random);
+            counts.examples_swapped += u64::from(is_swapped);
             counts.tokens_special += SPECIAL_TOKENS;
-            each(pair)?;
+            self.write(&pair, &own, &mut draft)?;
+            each(&mut draft)?;
             start = next_start;
         }
         Ok(())
     }
 
-    /// The end of the run of sentences from `start` that reaches `target` tokens, or the document's end.
-    fn chunk_end(&self, start: u64, document_end: u64, target: u64) -> u64 {
-        let mut tokens = 0;
-        for sentence in start..document_end {
-            tokens += length(&self.store.tokens_of_sentence(sentence));
-            if tokens >= target {
-                return sentence + 1;
-            }
-        }
-        document_end
-    }
-
-    fn tokens(&self, sentences: Range<u64>) -> Range<u64> {
-        let last = self.store.tokens_of_sentence(sentences.end - 1);
-        self.store.tokens_of_sentence(sentences.start).start..last.end
-    }
-
     /// Sentences of another document, from a random one on, until there are `wanted` tokens or the document ends.
-    fn random_segment(&self, index: usize, wanted: u64, random: &mut Random) -> Range<u64> {
-        let mut other = random.below(self.documents.len() as u64 - 1) as usize;
+    fn random_segment(&self, index: u64, wanted: u64, random: &mut Random) -> Result<Range<u64>> {
+        let mut other = random.below(self.list.len() - 1);
         // The document itself is left out of the draw, so the others are equally likely.
-        other += usize::from(other >= index);
-        let sentences = self.store.sentences_of(self.documents[other]);
-        let start = random.between(sentences.start, sentences.end - 1);
-        self.tokens(start..self.chunk_end(start, sentences.end, wanted))
+        other += u64::from(other >= index);
+        let Place { sentences, tokens } = self.store.place(self.list.document(other)?)?;
+        let mut sentence = random.between(sentences.start, sentences.end - 1);
+        let mut ends = Vec::new();
+        let start = match sentence > sentences.start {
+            true => {
+                self.store.read_sentence_ends(sentence - 1..sentence, &mut ends)?;
+                ends[0]
+            }
+            false => tokens.start,
+        };
+        while sentence < sentences.end {
+            let block_end = sentences.end.min(sentence + SENTENCE_BLOCK);
+            self.store.read_sentence_ends(sentence..block_end, &mut ends)?;
+            if let Some(&end) = ends.iter().find(|&&end| end - start >= wanted) {
+                return Ok(start..end);
+            }
+            sentence = block_end;
+        }
+        Ok(start..tokens.end)
     }
 
     /// Takes tokens off the longer segment, front or back at random, until both fit, and counts what is kept and dropped.
-    fn truncate(
-        &self,
-        mut first: Range<u64>,
-        mut second: Range<u64>,
-        is_random_next: bool,
-        counts: &mut SplitCounts,
-        random: &mut Random,
-    ) -> Pair {
-        let own = length(&first) + if is_random_next { 0 } else { length(&second) };
-        while length(&first) + length(&second) > self.max_tokens {
-            let longer = match length(&first) > length(&second) {
-                true => &mut first,
-                false => &mut second,
+    fn truncate(&self, mut pair: Pair, counts: &mut SplitCounts, random: &mut Random) -> Pair {
+        let own = |pair: &Pair| length(&pair.first) + if pair.is_random { 0 } else { length(&pair.second) };
+        let before = own(&pair);
+        while length(&pair.first) + length(&pair.second) > self.max_tokens {
+            // Of two equally long segments the one that is written second is cut.
+            let longer = match (length(&pair.first).cmp(&length(&pair.second)), pair.is_swapped) {
+                (std::cmp::Ordering::Greater, _) | (std::cmp::Ordering::Equal, true) => &mut pair.first,
+                _ => &mut pair.second,
             };
             match random.chance(0.5) {
                 true => longer.start += 1,
                 false => longer.end -= 1,
             }
         }
-        let kept = length(&first) + if is_random_next { 0 } else { length(&second) };
-        counts.tokens += own;
+        let kept = own(&pair);
+        counts.tokens += before;
         counts.tokens_kept += kept;
-        counts.tokens_truncated += own - kept;
-        counts.tokens_random += if is_random_next { length(&second) } else { 0 };
-        Pair { first, second, is_random_next }
+        counts.tokens_truncated += before - kept;
+        counts.tokens_random += if pair.is_random { length(&pair.second) } else { 0 };
+        pair
     }
+
+    fn write(&self, pair: &Pair, own: &Loaded, draft: &mut Draft) -> Result<()> {
+        draft.begin(self.special);
+        let (first, second) = match pair.is_swapped {
+            true => (&pair.second, &pair.first),
+            false => (&pair.first, &pair.second),
+        };
+        draft.tokens.extend_from_slice(own.ids(first));
+        draft.end_segment(self.special);
+        let second_start = draft.second_start;
+        match pair.is_random {
+            true => self.store.read_ids(second.clone(), &mut draft.tokens)?,
+            false => draft.tokens.extend_from_slice(own.ids(second)),
+        }
+        draft.end_segment(self.special);
+        draft.second_start = second_start;
+        draft.pair_label = pair.is_random || pair.is_swapped;
+        Ok(())
+    }
+}
+
+/// The end of the run of sentences from `start` that reaches `target` tokens, or the document's end.
+fn chunk_end(own: &Loaded, start: usize, target: u64) -> usize {
+    let sentences = own.sentences();
+    (start + 1..sentences).find(|&end| length(&own.tokens(start..end)) >= target).unwrap_or(sentences)
 }
 
 fn length(range: &Range<u64>) -> u64 {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use bert_data::examples::{ExampleSet, Split};
 use bert_data::inspect::describe;
-use bert_data::masking::{Masker, MaskingOptions};
+use bert_data::masking::{MaskKind, Masker, MaskingOptions};
 use bert_data::tokenizer::WordPiece;
 
 use super::Failure;
@@ -24,6 +24,9 @@ pub(super) struct Inspect {
     /// Seed of the masks, as the training run has it
     #[arg(long, default_value_t = 0, value_name = "S")]
     seed: u64,
+    /// What is masked together
+    #[arg(long, value_enum, default_value = "token", value_name = "KIND")]
+    mask_kind: MaskKind,
     /// Which split
     #[arg(long, value_enum, default_value = "train")]
     split: Split,
@@ -33,7 +36,8 @@ impl Inspect {
     pub(super) fn run(self) -> Result<(), Failure> {
         let set = ExampleSet::open(&self.dir, self.split)?;
         let tokenizer = WordPiece::open(set.tokenizer_dir())?;
-        let masker = Masker::new(MaskingOptions::default(), &tokenizer)?;
+        let options = MaskingOptions { kind: self.mask_kind, ..MaskingOptions::default() };
+        let masker = Masker::for_examples(options, &tokenizer, &set)?;
         let text = describe(&set, &tokenizer, &masker, self.seed, self.epoch, self.example)?;
         write!(std::io::stdout(), "{text}")?;
         Ok(())

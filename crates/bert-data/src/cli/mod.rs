@@ -3,6 +3,7 @@
 
 mod build;
 mod inspect;
+mod merge;
 mod stats;
 mod verify;
 mod vocab;
@@ -24,8 +25,10 @@ struct Cli {
 enum Command {
     /// Train a WordPiece vocabulary on a corpus
     Vocab(vocab::Vocab),
-    /// Make a dataset of sentence pairs from a corpus
-    Build(build::Build),
+    /// Make a dataset of examples from a corpus
+    Build(Box<build::Build>),
+    /// Put the parts that several machines built into one dataset
+    Merge(merge::Merge),
     /// Show an example of a dataset as a person reads it, with its masks
     Inspect(inspect::Inspect),
     /// Count what is in a dataset: documents, tokens, lengths, unknown tokens
@@ -74,6 +77,7 @@ pub(crate) fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Vocab(command) => command.run(),
         Command::Build(command) => command.run(),
+        Command::Merge(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Stats(command) => command.run(),
         Command::Verify(command) => command.run(),

@@ -2,13 +2,14 @@
 
 mod shard;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-use crate::build::TOKENIZER_FOLDER;
+use crate::build::{Pairing, TOKENIZER_FOLDER};
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
 use shard::Shard;
@@ -74,27 +75,77 @@ impl TokenIds<'_> {
 /// One example as it is stored: unmasked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Example<'a> {
-    /// `[CLS] A [SEP] B [SEP]`.
+    /// `[CLS] A [SEP] B [SEP]`, or `[CLS] A [SEP]`.
     pub tokens: TokenIds<'a>,
     /// Index of the first token of segment B; the number of tokens when there is none.
     pub second_start: usize,
-    /// Whether B comes from another document.
-    pub is_random_next: bool,
+    /// What is to be told of a pair. `nsp`: B comes from another document; `sop`: the segments are not in their order. None where
+    /// examples are no pairs.
+    pub pair_label: Option<bool>,
+    /// Masks drawn while building; none: the example is unmasked.
+    pub masks: Option<Masks<'a>>,
 }
 
-/// The field of one id in the `tokens` lists.
-pub(crate) fn item_field(wide: bool) -> FieldRef {
+/// The masks of an example whose tokens are masked already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Masks<'a> {
+    /// Positions to predict, ascending.
+    pub positions: &'a [u16],
+    /// The tokens that stood there.
+    pub labels: TokenIds<'a>,
+}
+
+/// Which columns the files of a dataset have.
+///
+/// Always `tokens`; for pairs `second_start` and the label, `is_random_next` or `is_swapped`; with static masks
+/// `masked_positions` and `masked_labels`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Columns {
+    /// Four bytes an id instead of two.
+    pub(crate) wide: bool,
+    /// What an example is.
+    pub(crate) pairing: Pairing,
+    /// Whether masks were drawn while building.
+    pub(crate) masked: bool,
+}
+
+impl Columns {
+    /// The columns of a dataset.
+    fn of(manifest: &Manifest) -> Self {
+        Columns {
+            wide: manifest.tokenizer.id_type == "uint32",
+            pairing: manifest.settings.pairing,
+            masked: manifest.settings.static_masks.is_some(),
+        }
+    }
+}
+
+/// The field of one id in a list of tokens.
+pub(crate) fn token_field(wide: bool) -> FieldRef {
     let ids = if wide { DataType::UInt32 } else { DataType::UInt16 };
     Arc::new(Field::new("item", ids, false))
 }
 
-/// The schema of an Arrow file of examples.
-pub(crate) fn schema(wide: bool) -> SchemaRef {
-    Arc::new(Schema::new(vec![
-        Field::new("tokens", DataType::List(item_field(wide)), false),
-        Field::new("second_start", DataType::UInt16, false),
-        Field::new("is_random_next", DataType::Boolean, false),
-    ]))
+/// The field of one position in a list of masked positions.
+pub(crate) fn position_field() -> FieldRef {
+    Arc::new(Field::new("item", DataType::UInt16, false))
+}
+
+/// The schema of an Arrow file of examples. Its metadata name the pairing.
+pub(crate) fn schema(columns: Columns) -> SchemaRef {
+    let Columns { wide, pairing, masked } = columns;
+    let mut fields = vec![Field::new("tokens", DataType::List(token_field(wide)), false)];
+    if pairing.has_pairs() {
+        let label = if pairing == Pairing::Sop { "is_swapped" } else { "is_random_next" };
+        fields.push(Field::new("second_start", DataType::UInt16, false));
+        fields.push(Field::new(label, DataType::Boolean, false));
+    }
+    if masked {
+        fields.push(Field::new("masked_positions", DataType::List(position_field()), false));
+        fields.push(Field::new("masked_labels", DataType::List(token_field(wide)), false));
+    }
+    let metadata = HashMap::from([("pairing".to_string(), pairing.name().to_string())]);
+    Arc::new(Schema::new_with_metadata(fields, metadata))
 }
 
 /// All examples of one split.
@@ -118,13 +169,13 @@ impl ExampleSet {
     /// [`Error::Io`] for a missing file, [`Error::Damaged`] for one that does not fit the manifest.
     pub fn open(dir: &Path, split: Split) -> Result<Self> {
         let manifest = Manifest::read(dir)?;
-        let wide = manifest.tokenizer.id_type == "uint32";
+        let columns = Columns::of(&manifest);
         let mut shards = Vec::new();
         let mut ends = Vec::new();
         let mut examples = 0;
         for record in manifest.files.iter().filter(|file| file.split == split) {
             let path = dir.join(&record.name);
-            let shard = Shard::open(&path, wide)?;
+            let shard = Shard::open(&path, columns)?;
             if shard.len() as u64 != record.examples {
                 return Err(Error::Damaged {
                     path,

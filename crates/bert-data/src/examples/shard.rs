@@ -4,13 +4,13 @@ use std::path::Path;
 
 use arrow::array::{Array, ArrayRef, AsArray, ListArray};
 use arrow::buffer::{BooleanBuffer, Buffer, OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::{UInt16Type, UInt32Type};
+use arrow::datatypes::{DataType, Fields, UInt16Type, UInt32Type};
 use arrow::error::ArrowError;
 use arrow::ipc::convert::try_fb_to_schema;
 use arrow::ipc::reader::{FileDecoder, read_footer_length};
 use arrow::ipc::{Block, root_as_footer, root_as_message};
 
-use super::{Example, TokenIds, schema};
+use super::{Columns, Example, Masks, TokenIds, schema};
 use crate::error::{Error, Result};
 use crate::mapping;
 
@@ -27,10 +27,16 @@ pub(super) struct Shard {
 
 #[derive(Debug)]
 struct Batch {
+    tokens: IdLists,
+    pairs: Option<(ScalarBuffer<u16>, BooleanBuffer)>,
+    masks: Option<(ScalarBuffer<u16>, IdLists)>,
+}
+
+/// A list of ids for each example.
+#[derive(Debug)]
+struct IdLists {
     ids: Ids,
     offsets: OffsetBuffer<i32>,
-    second_start: ScalarBuffer<u16>,
-    is_random_next: BooleanBuffer,
 }
 
 #[derive(Debug)]
@@ -39,20 +45,44 @@ enum Ids {
     U32(ScalarBuffer<u32>),
 }
 
+impl IdLists {
+    fn new(list: &ListArray) -> Self {
+        IdLists {
+            ids: match list.values().as_primitive_opt::<UInt16Type>() {
+                Some(ids) => Ids::U16(ids.values().clone()),
+                None => Ids::U32(list.values().as_primitive::<UInt32Type>().values().clone()),
+            },
+            offsets: list.offsets().clone(),
+        }
+    }
+
+    fn range(&self, row: usize) -> std::ops::Range<usize> {
+        self.offsets[row] as usize..self.offsets[row + 1] as usize
+    }
+
+    fn get(&self, row: usize) -> TokenIds<'_> {
+        let range = self.range(row);
+        match &self.ids {
+            Ids::U16(ids) => TokenIds::U16(&ids[range]),
+            Ids::U32(ids) => TokenIds::U32(&ids[range]),
+        }
+    }
+}
+
 impl Shard {
     /// Maps a file and checks its schema.
-    pub(super) fn open(path: &Path, wide: bool) -> Result<Self> {
+    pub(super) fn open(path: &Path, layout: Columns) -> Result<Self> {
         let damaged = |reason: String| Error::Damaged { path: path.to_owned(), reason };
         let buffer = mapping::map(path)?;
-        let columns = read_columns(&buffer, wide).map_err(|reason| {
+        let columns = read_columns(&buffer, layout).map_err(|reason| {
             damaged(format!("{reason}. The file is damaged or of another program; build the dataset again"))
         })?;
         let mut batches = Vec::with_capacity(columns.len());
         let mut ends = Vec::with_capacity(columns.len());
         let mut examples = 0;
         for columns in columns {
-            let batch = Batch::new(&columns);
-            examples += batch.second_start.len();
+            let batch = Batch::new(&columns, layout).map_err(damaged)?;
+            examples += batch.tokens.offsets.len() - 1;
             ends.push(examples);
             batches.push(batch);
         }
@@ -72,34 +102,47 @@ impl Shard {
 
 impl Batch {
     /// Takes the columns apart; their types were checked with the schema.
-    fn new(columns: &[ArrayRef]) -> Self {
-        let tokens: &ListArray = columns[0].as_list();
-        Batch {
-            ids: match tokens.values().as_primitive_opt::<UInt16Type>() {
-                Some(ids) => Ids::U16(ids.values().clone()),
-                None => Ids::U32(tokens.values().as_primitive::<UInt32Type>().values().clone()),
-            },
-            offsets: tokens.offsets().clone(),
-            second_start: columns[1].as_primitive::<UInt16Type>().values().clone(),
-            is_random_next: columns[2].as_boolean().values().clone(),
-        }
+    fn new(columns: &[ArrayRef], layout: Columns) -> std::result::Result<Self, String> {
+        let mut columns = columns.iter();
+        // The schema has as many columns as the layout asks for.
+        let mut next = || columns.next().ok_or("a block with too few columns");
+        let tokens = IdLists::new(next()?.as_list());
+        let pairs = match layout.pairing.has_pairs() {
+            true => {
+                Some((next()?.as_primitive::<UInt16Type>().values().clone(), next()?.as_boolean().values().clone()))
+            }
+            false => None,
+        };
+        let masks = match layout.masked {
+            true => {
+                let positions: &ListArray = next()?.as_list();
+                let labels = IdLists::new(next()?.as_list());
+                if positions.offsets() != &labels.offsets {
+                    return Err("an example has not as many masked positions as labels; build the dataset again".into());
+                }
+                Some((positions.values().as_primitive::<UInt16Type>().values().clone(), labels))
+            }
+            false => None,
+        };
+        Ok(Batch { tokens, pairs, masks })
     }
 
     fn get(&self, row: usize) -> Example<'_> {
-        let range = self.offsets[row] as usize..self.offsets[row + 1] as usize;
+        let tokens = self.tokens.get(row);
         Example {
-            tokens: match &self.ids {
-                Ids::U16(ids) => TokenIds::U16(&ids[range]),
-                Ids::U32(ids) => TokenIds::U32(&ids[range]),
-            },
-            second_start: usize::from(self.second_start[row]),
-            is_random_next: self.is_random_next.value(row),
+            tokens,
+            second_start: self.pairs.as_ref().map_or(tokens.len(), |(starts, _)| usize::from(starts[row])),
+            pair_label: self.pairs.as_ref().map(|(_, labels)| labels.value(row)),
+            masks: self
+                .masks
+                .as_ref()
+                .map(|(positions, labels)| Masks { positions: &positions[labels.range(row)], labels: labels.get(row) }),
         }
     }
 }
 
 /// The columns of every record batch, without a copy. Says in words what does not fit.
-fn read_columns(buffer: &Buffer, wide: bool) -> std::result::Result<Vec<Vec<ArrayRef>>, String> {
+fn read_columns(buffer: &Buffer, layout: Columns) -> std::result::Result<Vec<Vec<ArrayRef>>, String> {
     let in_words = |e: ArrowError| format!("not readable as Arrow IPC: {e}");
     let short = || "too short for an Arrow IPC file".to_string();
     let trailer_start = buffer.len().checked_sub(TRAILER).ok_or_else(short)?;
@@ -110,7 +153,8 @@ fn read_columns(buffer: &Buffer, wide: bool) -> std::result::Result<Vec<Vec<Arra
         .map_err(|e| format!("not readable as Arrow IPC: the footer: {e}"))?;
     let found = footer.schema().ok_or("the footer has no schema")?;
     let found = try_fb_to_schema(found).map_err(in_words)?;
-    let expected = schema(wide);
+    let expected = schema(layout);
+    let fields = expected.fields().clone();
     if found.fields() != expected.fields() {
         return Err(format!("the columns are {:?} and not {:?}", names(&found), names(&expected)));
     }
@@ -119,7 +163,7 @@ fn read_columns(buffer: &Buffer, wide: bool) -> std::result::Result<Vec<Vec<Arra
     let mut batches = Vec::new();
     for block in footer.recordBatches().iter().flatten() {
         let bytes = block_bytes(buffer, block).ok_or_else(short)?;
-        check_buffers(&bytes, block, wide)?;
+        check_buffers(&bytes, block, &fields)?;
         let batch =
             decoder.read_record_batch(block, &bytes).map_err(in_words)?.ok_or("a block that is no record batch")?;
         if batch.columns().iter().any(|column| column.null_count() > 0) {
@@ -139,7 +183,7 @@ fn block_bytes(buffer: &Buffer, block: &Block) -> Option<Buffer> {
 }
 
 /// Checks that the parts of a record batch lie inside it, which Arrow's decoder takes for granted and panics without.
-fn check_buffers(bytes: &[u8], block: &Block, wide: bool) -> std::result::Result<(), String> {
+fn check_buffers(bytes: &[u8], block: &Block, fields: &Fields) -> std::result::Result<(), String> {
     let metadata = block.metaDataLength() as usize;
     let body = (bytes.len() - metadata) as i64;
     // Four bytes of continuation mark and four of length stand before the message.
@@ -147,8 +191,13 @@ fn check_buffers(bytes: &[u8], block: &Block, wide: bool) -> std::result::Result
     let message = root_as_message(message).map_err(|e| format!("a block's header: {e}"))?;
     let batch = message.header_as_record_batch().ok_or("a block that is no record batch")?;
     let (nodes, buffers) = (batch.nodes().unwrap_or_default(), batch.buffers().unwrap_or_default());
-    // The list and its items, second_start, is_random_next; each with a validity bitmap and its data.
-    if nodes.len() != 4 || buffers.len() != 8 || batch.compression().is_some() {
+    // Each column has a node and its buffers, of which the first is a validity bitmap; a list has those of its items besides.
+    let is_list = |field: &arrow::datatypes::FieldRef| matches!(field.data_type(), DataType::List(_));
+    let lists = fields.iter().filter(|field| is_list(field)).count();
+    if nodes.len() != fields.len() + lists
+        || buffers.len() != 2 * (fields.len() + lists)
+        || batch.compression().is_some()
+    {
         return Err("a block of other columns than the file's".into());
     }
     let outside =
@@ -157,23 +206,40 @@ fn check_buffers(bytes: &[u8], block: &Block, wide: bool) -> std::result::Result
         return Err("a block that points outside itself".into());
     }
     let rows = batch.length();
-    let columns = [nodes.get(0), nodes.get(2), nodes.get(3)];
-    if rows < 0 || nodes.iter().any(|node| node.null_count() != 0) || columns.iter().any(|node| node.length() != rows) {
+    if rows < 0 || nodes.iter().any(|node| node.null_count() != 0 || node.length() < 0) {
         return Err("a block whose columns do not agree".into());
     }
-    // Each buffer must be long enough for its column: bytes per row and one more offset than rows.
-    let items = nodes.get(1).length();
-    let item_bytes = if wide { 4 } else { 2 };
-    let needed = [
-        (1, (rows + 1).saturating_mul(4)),
-        (3, items.saturating_mul(item_bytes)),
-        (5, rows.saturating_mul(2)),
-        (7, rows / 8 + i64::from(rows % 8 > 0)),
-    ];
-    if items < 0 || needed.iter().any(|&(buffer, bytes)| buffers.get(buffer).length() < bytes) {
-        return Err("a block whose columns are shorter than their lengths".into());
+    // Each buffer must be long enough for its column: bytes per row, one more offset than rows for a list.
+    let mut node = 0;
+    for field in fields {
+        if nodes.get(node).length() != rows {
+            return Err("a block whose columns do not agree".into());
+        }
+        let needed = match field.data_type() {
+            DataType::List(_) => rows.checked_add(1).and_then(|rows| rows.checked_mul(4)),
+            data_type => bytes_of(data_type, rows),
+        };
+        let mut needed = vec![(node, needed)];
+        if let DataType::List(item) = field.data_type() {
+            node += 1;
+            needed.push((node, bytes_of(item.data_type(), nodes.get(node).length())));
+        }
+        // The data of node n are in buffer 2 n + 1.
+        if needed.iter().any(|&(node, bytes)| bytes.is_none_or(|bytes| buffers.get(2 * node + 1).length() < bytes)) {
+            return Err("a block whose columns are shorter than their lengths".into());
+        }
+        node += 1;
     }
     Ok(())
+}
+
+/// Bytes of so many values; none when there is no such number.
+fn bytes_of(data_type: &DataType, values: i64) -> Option<i64> {
+    match data_type {
+        DataType::Boolean => Some(values / 8 + i64::from(values % 8 > 0)),
+        DataType::UInt16 => values.checked_mul(2),
+        _ => values.checked_mul(4),
+    }
 }
 
 fn names(schema: &arrow::datatypes::Schema) -> Vec<String> {

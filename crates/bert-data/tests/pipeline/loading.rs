@@ -81,7 +81,7 @@ fn an_epoch_has_every_example_once_and_masks_of_its_own() {
         let again = epochs[1].iter().find(|other| unmasked(other) == unmasked(example)).unwrap();
         different += usize::from(again.positions != example.positions);
         assert_eq!(again.second_start, example.second_start);
-        assert_eq!(again.is_random_next, example.is_random_next);
+        assert_eq!(again.pair_label, example.pair_label);
     }
     assert!(different > examples * 9 / 10, "{different} of {examples} are masked differently");
     assert!(data.loader(6, Cursor::default()).next_batch(20) != data.loader(5, Cursor::default()).next_batch(20));

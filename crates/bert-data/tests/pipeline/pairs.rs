@@ -31,7 +31,7 @@ fn taken_apart(corpus: &Corpus, options: &BuildOptions, split: Split) -> (Manife
             Taken {
                 first: places(&ids[1..example.second_start - 1]),
                 second: places(&ids[example.second_start..ids.len() - 1]),
-                is_random_next: example.is_random_next,
+                is_random_next: example.pair_label == Some(true),
             }
         })
         .collect();

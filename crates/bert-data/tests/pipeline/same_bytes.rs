@@ -115,7 +115,7 @@ fn shards_hold_the_same_examples_in_the_same_order() {
         (0..set.len())
             .map(|i| {
                 let example = set.get(i);
-                (example.tokens.to_vec(), example.second_start, example.is_random_next)
+                (example.tokens.to_vec(), example.second_start, example.pair_label)
             })
             .collect::<Vec<_>>()
     };

@@ -4,15 +4,58 @@
 //! token, 10% stay. The draws are a function of (seed, epoch, example): each epoch masks differently, and a resumed run
 //! masks as one that never stopped.
 
+mod choose;
+
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
+use crate::examples::ExampleSet;
 use crate::random::{Purpose, Random};
 use crate::tokenizer::WordPiece;
 
+/// Exponent of the weights of [`MaskKind::FrequencyWeighted`]: a token that occurs c times weighs c^-0.7 (Lample and Conneau 2019;
+/// huggingface/transformers, research project `distillation`).
+const SMOOTHING: f64 = 0.7;
+/// Most examples whose tokens are counted for those weights; beyond, examples at even distances stand for all.
+const MOST_COUNTED: usize = 200_000;
+
+/// What is chosen together. All kinds choose the same number of tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum MaskKind {
+    /// Single tokens (BERT, RoBERTa).
+    #[default]
+    Token,
+    /// Whole words; `[MASK]` or not is drawn for each piece (BERT's later release).
+    WholeWord,
+    /// Runs of one to three words, a run of n with probability proportional to 1/n (ALBERT).
+    #[serde(rename = "n-gram")]
+    #[value(name = "n-gram")]
+    NGram,
+    /// Spans of words of geometric length; `[MASK]` or not is drawn once for a span (SpanBERT).
+    Span,
+    /// Single tokens, rare ones more often (XLM, DistilBERT).
+    FrequencyWeighted,
+}
+
+/// What a random token is drawn from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Replacements {
+    /// The vocabulary without special and unused tokens.
+    #[default]
+    Ordinary,
+    /// The whole vocabulary, special tokens included, as the original code does it.
+    Vocabulary,
+}
+
 /// How much is masked, and with what.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MaskingOptions {
+    /// What is chosen together. Default: single tokens.
+    pub kind: MaskKind,
     /// Share of the tokens to predict; special tokens count towards the length, as in the original code. Default 0.15.
     pub rate: f64,
     /// Share of the chosen tokens that become `[MASK]`. Default 0.8.
@@ -21,11 +64,20 @@ pub struct MaskingOptions {
     pub random: f64,
     /// Most tokens to predict in one example. Default 20, which fits length 128; 512 wants 76 or 80.
     pub max_predictions: usize,
+    /// What a random token is drawn from. Default: ordinary tokens.
+    pub replacements: Replacements,
 }
 
 impl Default for MaskingOptions {
     fn default() -> Self {
-        MaskingOptions { rate: 0.15, mask: 0.8, random: 0.1, max_predictions: 20 }
+        MaskingOptions {
+            kind: MaskKind::Token,
+            rate: 0.15,
+            mask: 0.8,
+            random: 0.1,
+            max_predictions: 20,
+            replacements: Replacements::Ordinary,
+        }
     }
 }
 
@@ -39,18 +91,53 @@ pub struct Masker {
 
 #[derive(Debug)]
 struct Vocabulary {
-    /// The tokens that may be predicted and that may stand in for another: all but the special ones.
-    ordinary: Vec<u32>,
-    /// For each id, whether it is in `ordinary`.
+    /// The tokens that may stand in for another.
+    replacements: Vec<u32>,
+    /// For each id, whether it may be predicted: all but the special ones.
     is_ordinary: Vec<bool>,
+    /// For each id, whether it continues a word (`##x`).
+    is_continuation: Vec<bool>,
+    /// For each id, how readily it is chosen; empty unless that differs.
+    weights: Vec<f64>,
 }
 
 impl Masker {
     /// A masker for this vocabulary.
     ///
     /// # Errors
-    /// [`Error::Setting`] when a share is outside 0..=1, `mask` and `random` exceed 1 together, or nothing may be predicted.
+    /// [`Error::Setting`] when a share is outside 0..=1, `mask` and `random` exceed 1 together, or nothing may be predicted; for
+    /// [`MaskKind::FrequencyWeighted`], which needs counts: see [`Masker::for_examples`].
     pub fn new(options: MaskingOptions, tok: &WordPiece) -> Result<Self> {
+        if options.kind == MaskKind::FrequencyWeighted {
+            return Err(Error::Setting {
+                name: "masking kind",
+                reason: "frequency-weighted needs the counts of the finished examples, so these masks are drawn while loading (--masking dynamic)".into(),
+            });
+        }
+        Self::with_counts(options, tok, &[])
+    }
+
+    /// A masker for these training examples, whose tokens are counted where the kind of masking needs it.
+    ///
+    /// # Errors
+    /// As [`Masker::new`].
+    pub fn for_examples(options: MaskingOptions, tok: &WordPiece, examples: &ExampleSet) -> Result<Self> {
+        if options.kind != MaskKind::FrequencyWeighted {
+            return Self::new(options, tok);
+        }
+        let mut counts = vec![0_u64; tok.vocab_size()];
+        let stride = examples.len().div_ceil(MOST_COUNTED).max(1);
+        for index in (0..examples.len()).step_by(stride) {
+            for id in examples.get(index).tokens.iter() {
+                if let Some(count) = counts.get_mut(id as usize) {
+                    *count += 1;
+                }
+            }
+        }
+        Self::with_counts(options, tok, &counts)
+    }
+
+    fn with_counts(options: MaskingOptions, tok: &WordPiece, counts: &[u64]) -> Result<Self> {
         let share = |name: &'static str, value: f64| match value {
             value if (0.0..=1.0).contains(&value) => Ok(()),
             value => Err(Error::Setting { name, reason: format!("{value} is not a share between 0 and 1") }),
@@ -68,7 +155,14 @@ impl Masker {
         }
         let is_ordinary: Vec<bool> = (0..tok.vocab_size() as u32).map(|id| !tok.is_special(id)).collect();
         let ordinary = (0..tok.vocab_size() as u32).filter(|&id| is_ordinary[id as usize]).collect();
-        Ok(Masker { options, mask_id: tok.special().mask, vocabulary: Arc::new(Vocabulary { ordinary, is_ordinary }) })
+        let is_continuation = tok.tokens().iter().map(|token| token.starts_with("##")).collect();
+        let weights = counts.iter().map(|&count| (count.max(1) as f64).powf(-SMOOTHING)).collect();
+        let ordinary = match options.replacements {
+            Replacements::Ordinary => ordinary,
+            Replacements::Vocabulary => (0..tok.vocab_size() as u32).collect(),
+        };
+        let vocabulary = Arc::new(Vocabulary { replacements: ordinary, is_ordinary, is_continuation, weights });
+        Ok(Masker { options, mask_id: tok.special().mask, vocabulary })
     }
 
     /// How much is masked, and with what.
@@ -100,23 +194,67 @@ impl Masker {
         let wanted = (ids.len() as f64 * self.options.rate).round_ties_even() as usize;
         let count = wanted.max(1).min(self.options.max_predictions).min(positions.len());
         let mut random = Random::new(seed, Purpose::Mask, epoch, example);
-        // The first `count` steps of a Fisher-Yates shuffle: every set of positions is equally likely.
-        for i in 0..count {
-            let j = i + random.below((positions.len() - i) as u64) as usize;
-            positions.swap(i, j);
+        if self.options.kind == MaskKind::Span {
+            let spans = choose::spans(&self.words(ids, positions), count, &mut random);
+            positions.clear();
+            for span in spans {
+                // One draw for the whole span.
+                let draw = random.unit();
+                for position in span {
+                    positions.push(position);
+                    labels.push(self.replace(&mut ids[position as usize], draw, &mut random));
+                }
+            }
+            return;
         }
-        positions.truncate(count);
-        positions.sort_unstable();
-        for &position in &*positions {
-            let id = &mut ids[position as usize];
-            labels.push(*id);
-            let draw = random.unit();
-            if draw < self.options.mask {
-                *id = self.mask_id;
-            } else if draw < self.options.mask + self.options.random {
-                *id = vocabulary.ordinary[random.below(vocabulary.ordinary.len() as u64) as usize];
+        match self.options.kind {
+            MaskKind::Token | MaskKind::Span => {
+                // The first `count` steps of a Fisher-Yates shuffle: every set of positions is equally likely.
+                for i in 0..count {
+                    let j = i + random.below((positions.len() - i) as u64) as usize;
+                    positions.swap(i, j);
+                }
+                positions.truncate(count);
+            }
+            kind => {
+                let mut chosen = Vec::with_capacity(count);
+                match kind {
+                    MaskKind::WholeWord => {
+                        choose::whole_words(self.words(ids, positions), count, &mut random, &mut chosen);
+                    }
+                    MaskKind::NGram => choose::ngrams(&self.words(ids, positions), count, &mut random, &mut chosen),
+                    _ => {
+                        let weight =
+                            |at: u32| vocabulary.weights.get(ids[at as usize] as usize).copied().unwrap_or(1.0);
+                        choose::weighted(positions, weight, count, &mut random, &mut chosen);
+                    }
+                }
+                positions.clear();
+                positions.extend(chosen);
             }
         }
+        positions.sort_unstable();
+        for &position in &*positions {
+            let draw = random.unit();
+            labels.push(self.replace(&mut ids[position as usize], draw, &mut random));
+        }
+    }
+
+    /// Puts in the place of a token what the draw says, and returns the token.
+    fn replace(&self, id: &mut u32, draw: f64, random: &mut Random) -> u32 {
+        let label = *id;
+        if draw < self.options.mask {
+            *id = self.mask_id;
+        } else if draw < self.options.mask + self.options.random {
+            let replacements = &self.vocabulary.replacements;
+            *id = replacements[random.below(replacements.len() as u64) as usize];
+        }
+        label
+    }
+
+    fn words(&self, ids: &[u32], candidates: &[u32]) -> Vec<std::ops::Range<u32>> {
+        let continues = &self.vocabulary.is_continuation;
+        choose::words(candidates, |at| continues.get(ids[at as usize] as usize).copied() == Some(true))
     }
 }
 
