@@ -164,7 +164,7 @@ fn accumulated_gradients_are_those_of_the_whole_batch() {
                 second_start: length as usize / 2,
                 labels: positions.iter().map(|at| (11 * at + i) % 50).collect(),
                 positions,
-                is_random_next: i % 2 == 0,
+                pair_label: Some(i % 2 == 0),
             }
         })
         .collect();

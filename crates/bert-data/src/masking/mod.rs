@@ -40,6 +40,13 @@ pub enum MaskKind {
     FrequencyWeighted,
 }
 
+impl MaskKind {
+    /// Whether this is the default, which settings leave out.
+    pub fn is_token(&self) -> bool {
+        *self == MaskKind::Token
+    }
+}
+
 /// What a random token is drawn from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

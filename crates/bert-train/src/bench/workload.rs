@@ -106,6 +106,6 @@ fn example(index: usize, length: usize, vocab_size: usize) -> MaskedExample {
         second_start: length / 2,
         labels: positions.iter().map(|&at| token(at as usize + 1)).collect(),
         positions,
-        is_random_next: index % 2 == 1,
+        pair_label: Some(index % 2 == 1),
     }
 }

@@ -1,5 +1,7 @@
 //! The configuration of a pre-training run.
 
+use bert_data::build::Pairing;
+use bert_data::masking::MaskKind;
 use bert_data::sources::Format;
 use bert_model::BertConfig;
 use serde::{Deserialize, Serialize};
@@ -65,6 +67,10 @@ pub struct DataConfig {
     /// Share of examples built shorter than the sequence length.
     #[serde(default = "tenth")]
     pub short_seq_prob: f64,
+    /// How examples are made: pairs for next-sentence (`nsp`) or sentence-order prediction (`sop`), or `full-sentences` and
+    /// `doc-sentences`, where masked tokens are all there is to predict. Data that are given must be of this kind.
+    #[serde(default, skip_serializing_if = "Pairing::is_nsp")]
+    pub pairing: Pairing,
 }
 
 fn bert_vocabulary() -> usize {
@@ -90,11 +96,14 @@ pub struct MaskingConfig {
     pub mask: f64,
     /// Share of those replaced by a random token; the rest stays as it is.
     pub random: f64,
+    /// What is chosen together: `token`, `whole-word`, `n-gram`, `span`, `frequency-weighted`.
+    #[serde(skip_serializing_if = "MaskKind::is_token")]
+    pub kind: MaskKind,
 }
 
 impl Default for MaskingConfig {
     fn default() -> Self {
-        Self { rate: 0.15, mask: 0.8, random: 0.1 }
+        Self { rate: 0.15, mask: 0.8, random: 0.1, kind: MaskKind::Token }
     }
 }
 

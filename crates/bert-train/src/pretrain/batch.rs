@@ -20,7 +20,10 @@ pub struct Targets {
 impl Targets {
     /// Counts the targets of a batch.
     pub fn of(batch: &[MaskedExample]) -> Self {
-        Self { mlm: batch.iter().map(|example| example.positions.len()).sum(), nsp: batch.len() }
+        Self {
+            mlm: batch.iter().map(|example| example.positions.len()).sum(),
+            nsp: batch.iter().filter(|example| example.pair_label.is_some()).count(),
+        }
     }
 
     fn weight(&self, part: &LossPart) -> f64 {
@@ -56,6 +59,7 @@ pub fn collate(examples: &[MaskedExample]) -> PretrainingBatch {
         sequences,
         masked_rows,
         masked_labels,
-        next_sentence_labels: examples.iter().map(|e| u32::from(e.is_random_next)).collect(),
+        // Of one dataset either every example has a label or none has.
+        next_sentence_labels: examples.iter().filter_map(|e| e.pair_label.map(u32::from)).collect(),
     }
 }

@@ -51,7 +51,7 @@ pub(super) fn prepare(config: &PretrainConfig, folder: &Path, quiet: bool) -> Re
                 PhaseData::open(&place)?
             }
         };
-        data.check(index, phase.seq_len, &place, &tokenizer)?;
+        data.check(index, config, &place, &tokenizer)?;
         built.insert(place, data.clone());
         phases.push(data);
     }
@@ -112,11 +112,14 @@ fn build_examples(
     let options = BuildOptions {
         input: config.data.input.clone(),
         format: config.data.format,
+        pairing: config.data.pairing,
         seq_len,
         short_seq_prob: config.data.short_seq_prob,
         validation: config.data.validation,
         seed: config.seed,
         output: place.to_owned(),
+        // A run that was stopped while it built goes on with that, too.
+        resume: true,
         ..BuildOptions::default()
     };
     build(&options, tokenizer, progress)?;
@@ -136,7 +139,8 @@ impl PhaseData {
     }
 
     /// Refuses examples that this phase cannot be trained on.
-    fn check(&self, phase: usize, seq_len: usize, place: &Path, tokenizer: &WordPiece) -> Result<()> {
+    fn check(&self, phase: usize, config: &PretrainConfig, place: &Path, tokenizer: &WordPiece) -> Result<()> {
+        let seq_len = config.phase[phase].seq_len;
         let wrong = |problem: String| {
             let place = place.display();
             Err(Error::Request(format!("phase.{phase}.data: {place}: {problem}")))
@@ -147,6 +151,18 @@ impl PhaseData {
                 "its examples were made with another vocabulary; name that one as data.tokenizer, or build them again"
                     .into(),
             );
+        }
+        let (found, wanted) = (manifest.settings.pairing, config.data.pairing);
+        if found != wanted {
+            let labels = if found.has_pairs() { "" } else { ", which have no pairs to tell apart" };
+            return wrong(format!(
+                "its examples are {}{labels}, and data.pairing is {}; set data.pairing=\"{}\" to train on them, or build \
+                 them with --pairing {}",
+                found.name(),
+                wanted.name(),
+                found.name(),
+                wanted.name()
+            ));
         }
         let longest = manifest.settings.seq_len;
         if longest > seq_len {

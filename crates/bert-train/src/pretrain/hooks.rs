@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::RunOptions;
 use super::metrics_log::{FINAL, MetricsLog};
-use super::report::Report;
+use super::report::{Report, pair_task};
 use super::run_folder::RunFolder;
 use super::sample::{BestPossible, fill_sentence};
 use super::trainer::Trainer;
@@ -118,6 +118,7 @@ impl<'a> Hooks<'a> {
         let report = Report {
             steps: trainer.state().step,
             skipped: trainer.state().skipped,
+            pairing: trainer.config().data.pairing,
             held_out,
             baseline,
             best_possible: BestPossible::of(trainer)?,
@@ -167,14 +168,16 @@ impl<'a> Hooks<'a> {
         let baseline = validation.baseline;
         self.validation = Some((phase, validation));
         let step = trainer.state().step;
+        let pairs = match measured.pairs {
+            0 => String::new(),
+            _ => format!(", {} {:.1}% (50%)", pair_task(trainer.config().data.pairing), 100.0 * measured.nsp_accuracy),
+        };
         self.tell(&format!(
-            "step {step}: held-out masked-token loss {:.3} (frequencies alone {:.3}), accuracy {:.1}% ({:.1}%), \
-             next sentence {:.1}% (50%)",
+            "step {step}: held-out masked-token loss {:.3} (frequencies alone {:.3}), accuracy {:.1}% ({:.1}%){pairs}",
             measured.mlm_loss,
             baseline.unigram_loss,
             100.0 * measured.mlm_accuracy,
             100.0 * baseline.unigram_accuracy,
-            100.0 * measured.nsp_accuracy,
         ));
         self.log.write(&ValidationLine { kind, step, phase, measured, baseline })?;
         // The time it took is not the training's.

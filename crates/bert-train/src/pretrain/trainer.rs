@@ -1,5 +1,6 @@
 //! The state of a run and its training step.
 
+use bert_data::examples::ExampleSet;
 use bert_data::loader::{Cursor, Loader, MaskedExample};
 use bert_data::masking::{Masker, MaskingOptions};
 use bert_data::tokenizer::WordPiece;
@@ -165,21 +166,28 @@ impl Meters {
 
 /// The training examples of the state's phase, from the state's cursor on.
 fn loader(config: &PretrainConfig, tokenizer: &WordPiece, phases: &[PhaseData], state: &State) -> Result<Loader> {
-    let masker = masker(config, state.phase, tokenizer)?;
+    let masker = masker(config, state.phase, tokenizer, &phases[state.phase].train)?;
     let seed = phase_seed(config.seed, state.phase);
     let set = phases[state.phase].train.clone();
     Ok(Loader::new(set, masker, seed, state.cursor))
 }
 
 /// The masks of a phase.
-pub(super) fn masker(config: &PretrainConfig, phase: usize, tokenizer: &WordPiece) -> Result<Masker> {
+pub(super) fn masker(
+    config: &PretrainConfig,
+    phase: usize,
+    tokenizer: &WordPiece,
+    train: &ExampleSet,
+) -> Result<Masker> {
     let options = MaskingOptions {
+        kind: config.masking.kind,
         rate: config.masking.rate,
         mask: config.masking.mask,
         random: config.masking.random,
         max_predictions: config.phase[phase].max_predictions,
+        ..MaskingOptions::default()
     };
-    Ok(Masker::new(options, tokenizer)?)
+    Ok(Masker::for_examples(options, tokenizer, train)?)
 }
 
 /// Seed of order and masks in a phase: two phases over the same examples must not repeat each other.

@@ -31,8 +31,10 @@ pub struct Baseline {
 /// What a model reaches on held-out examples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Measured {
-    /// Sentence pairs.
+    /// Examples.
     pub examples: usize,
+    /// Examples that are labelled pairs; 0 where masked tokens are all there is to predict.
+    pub pairs: usize,
     /// Masked tokens.
     pub masked_tokens: f64,
     /// Mean loss of masked tokens in nats.
@@ -51,7 +53,7 @@ impl Validation {
         let config = trainer.config();
         let data = trainer.phase_data(phase);
         let count = config.evaluation.examples.min(data.validation.len());
-        let masker = masker(config, phase, trainer.tokenizer())?;
+        let masker = masker(config, phase, trainer.tokenizer(), &data.train)?;
         let seed = phase_seed(config.seed, phase);
         let set = data.validation.clone();
         let examples = Loader::new(set, masker, seed, Cursor::default()).next_batch(count);
@@ -73,6 +75,7 @@ impl Validation {
         }
         Ok(Measured {
             examples: self.examples.len(),
+            pairs: meters.nsp_targets as usize,
             masked_tokens: meters.mlm_targets,
             mlm_loss: meters.mlm_mean(),
             mlm_accuracy: meters.mlm_accuracy(),
