@@ -20,8 +20,8 @@ use crate::progress::Progress;
 use crate::sources::{self, Document, Input, InputRecord, split_sentences};
 use crate::tokenizer::WordPiece;
 
-/// Text between two commits, in bytes.
-const COMMIT_BYTES: usize = 32 << 20;
+/// Groups between two commits: what is lost when a build is stopped.
+const COMMIT_GROUPS: usize = 4;
 
 /// How far the pass has come; lies beside the store.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -93,8 +93,8 @@ pub(super) fn tokenize(
             let bytes: usize = group.iter().flat_map(|d| &d.paragraphs).map(|p| p.len() + 1).sum();
             pass.group(group, &mut state, &mut writer)?;
             progress.advance(bytes as u64);
-            uncommitted += bytes;
-            if uncommitted >= COMMIT_BYTES && pass.read > pass.skip {
+            uncommitted += 1;
+            if uncommitted >= COMMIT_GROUPS && pass.read > pass.skip {
                 state.read = pass.read;
                 state.lengths = writer.commit()?;
                 state.write(&path)?;

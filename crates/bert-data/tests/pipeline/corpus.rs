@@ -97,3 +97,13 @@ pub fn bytes_of(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     }
     files
 }
+
+/// Numbers drawn by a fixed rule.
+pub struct Draws(pub u64);
+
+impl Draws {
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % n
+    }
+}
