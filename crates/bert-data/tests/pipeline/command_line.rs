@@ -104,10 +104,18 @@ fn a_wrong_request_is_2_and_failed_work_is_1() {
     let build = ["build", "--tokenizer", "vocab", "--output", "data", "--input"];
     let with = |input: &'static str| [&build[..], &[input]].concat();
     expect(2, "--input", &["build", "--tokenizer", "vocab", "--output", "data"]);
-    expect(2, "possible values: nsp, sop, full-sentences, doc-sentences", &[&with("wiki")[..], &["--pairing", "cbow"]].concat());
+    expect(
+        2,
+        "possible values: nsp, sop, full-sentences, doc-sentences",
+        &[&with("wiki")[..], &["--pairing", "cbow"]].concat(),
+    );
     expect(2, "--masking static", &[&with("wiki")[..], &["--dupe-factor", "5"]].concat());
     expect(2, "--masking static", &[&with("wiki")[..], &["--whole-word"]].concat());
-    expect(2, "no target length", &[&with("wiki")[..], &["--short-seq-prob", "0.1", "--pairing", "doc-sentences"]].concat());
+    expect(
+        2,
+        "no target length",
+        &[&with("wiki")[..], &["--short-seq-prob", "0.1", "--pairing", "doc-sentences"]].concat(),
+    );
     expect(2, "raise it, or lower --workers", &[&with("wiki")[..], &["--memory", "100MiB"]].concat());
     expect(2, "is not a part", &[&with("wiki")[..], &["--part", "2/2"]].concat());
     expect(2, "missing.txt", &with("missing.txt"));

@@ -86,7 +86,13 @@ fn full_sentences_go_on_into_the_next_document() {
         let next = pair[1][0][0];
         if begins_sentence(&corpus, next) {
             let mut start = 0;
-            let sentence = corpus.documents[next.0].iter().find(|&&n| { start += n; start > next.1 }).unwrap();
+            let sentence = corpus.documents[next.0]
+                .iter()
+                .find(|&&n| {
+                    start += n;
+                    start > next.1
+                })
+                .unwrap();
             assert!(length(&pair[0]) + sentence > options.seq_len - 2, "{next:?} would have found room");
         }
     }
