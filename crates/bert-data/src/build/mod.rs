@@ -91,7 +91,7 @@ impl Pairing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sentences {
-    /// Lines are cut into sentences by rules (see [`split_sentences`]); a line that is one sentence stays whole.
+    /// Lines are cut into sentences by rules; a line that is one sentence stays whole.
     #[default]
     Split,
     /// Every line is one sentence, for a corpus that was cut before.
