@@ -46,6 +46,11 @@ impl<T> Hashing<T> {
         (hex(self.digest.finalize().as_slice()), self.bytes)
     }
 
+    /// The number of bytes so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     fn saw(&mut self, bytes: &[u8]) {
         self.digest.update(bytes);
         self.bytes += bytes.len() as u64;

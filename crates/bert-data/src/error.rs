@@ -41,7 +41,7 @@ pub enum Error {
 
     /// A text file holds bytes that are not UTF-8.
     #[error(
-        "{}, line {line}: the byte at offset {offset} is not UTF-8. Convert the file (for instance with `iconv -t UTF-8`); a compressed file has to be unpacked first",
+        "{}, line {line}: the byte at offset {offset} is not UTF-8. Convert the file (for instance with `iconv -t UTF-8`), or leave such lines out with --unreadable skip; a compressed file needs its ending (.gz, .bz2, .xz, .zst)",
         path.display()
     )]
     NotUtf8 {
@@ -49,8 +49,42 @@ pub enum Error {
         path: PathBuf,
         /// Line of the first bad byte, counted from 1.
         line: u64,
-        /// Offset of the first bad byte in the file, counted from 0.
+        /// Offset of the first bad byte in the file, or in what is compressed in it, counted from 0.
         offset: u64,
+    },
+
+    /// A compressed file cannot be decompressed to its end.
+    #[error(
+        "{}, compressed byte {offset}: {reason}. Fetch or compress the file again; its ending says how it is compressed",
+        path.display()
+    )]
+    Compressed {
+        /// The file.
+        path: PathBuf,
+        /// How far the compressed file could be used, in bytes.
+        offset: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// A MediaWiki dump cannot be read on.
+    #[error("{}, byte {offset} of the XML: {reason}", path.display())]
+    Xml {
+        /// The file.
+        path: PathBuf,
+        /// Offset in the (decompressed) XML, counted from 0.
+        offset: u64,
+        /// What is wrong, and the cure.
+        reason: String,
+    },
+
+    /// A Parquet file cannot be read.
+    #[error("{}: {reason}", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, in which row group, and the cure.
+        reason: String,
     },
 
     /// A corpus file does not follow the format it is read as.
@@ -172,6 +206,9 @@ impl Error {
             Error::OutputExists { .. } | Error::Interrupted { .. } => true,
             Error::Io { action, source, .. } => *action == "open" && source.kind() == io::ErrorKind::NotFound,
             Error::NotUtf8 { .. }
+            | Error::Compressed { .. }
+            | Error::Xml { .. }
+            | Error::Parquet { .. }
             | Error::Malformed { .. }
             | Error::EmptyCorpus { .. }
             | Error::TooFewDocuments { .. }

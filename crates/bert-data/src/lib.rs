@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! corpus files -> documents -> sentences -> token ids -> pairs -> Arrow files -> memory-mapped examples -> masks -> batches
-//!     sources                        tokenizer           build                  examples          masking    loader
+//!     sources       cleaning         tokenizer           build                  examples          masking    loader
 //! ```
 //!
 //! The three principal types: [`tokenizer::WordPiece`] turns text into ids, [`examples::ExampleSet`] is a dataset on disk,
@@ -33,6 +33,8 @@
 
 pub mod build;
 pub mod checksum;
+pub mod cleaning;
+pub mod drops;
 mod error;
 pub mod examples;
 pub mod inspect;

@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::build::{Pairing, Part, Sentences};
 use crate::checksum::{read_sums, sha256_hex};
+use crate::cleaning::{CleaningOptions, NotRemembered};
+use crate::drops::Drops;
 use crate::error::{Error, Result};
 use crate::examples::Split;
 use crate::masking::MaskingOptions;
-use crate::sources::{Format, InputRecord};
+use crate::sources::{Format, InputRecord, Mixture, SourceRecord, Unreadable};
 
 /// Name of the manifest in a dataset's folder.
 pub const MANIFEST_FILE: &str = "manifest.json";
@@ -31,8 +33,17 @@ pub struct Manifest {
     pub tokenizer: TokenizerRecord,
     /// The corpus files, in the order in which they were read.
     pub inputs: Vec<InputRecord>,
-    /// What was read.
+    /// The inputs as they were given, in order, and how often each one's documents are used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceRecord>,
+    /// What was read and not left out.
     pub corpus: CorpusCounts,
+    /// What was left out, by reason. Tokens of the corpus before cleaning: `corpus.tokens` and those counted here.
+    #[serde(default, skip_serializing_if = "Drops::is_empty")]
+    pub dropped: Drops,
+    /// Documents that later ones were not compared with, for want of memory.
+    #[serde(default, skip_serializing_if = "NotRemembered::is_empty")]
+    pub not_remembered: NotRemembered,
     /// What became of it, per split; a split that was not asked for is not listed.
     pub splits: Vec<SplitCounts>,
     /// The Arrow files.
@@ -56,8 +67,17 @@ pub struct Settings {
     pub seed: u64,
     /// The format asked for.
     pub format: Format,
+    /// What was done about lines, records and pages that could not be used.
+    #[serde(default, skip_serializing_if = "Unreadable::is_stop")]
+    pub unreadable: Unreadable,
     /// Whether lines were cut into sentences.
     pub sentences: Sentences,
+    /// What was taken out of the corpus.
+    #[serde(default = "CleaningOptions::none", skip_serializing_if = "CleaningOptions::is_none")]
+    pub cleaning: CleaningOptions,
+    /// How often each input's documents are used; none: once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mixture: Option<Mixture>,
     /// Masks drawn while building; none: masks are drawn while loading.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub static_masks: Option<StaticMasks>,
@@ -92,10 +112,13 @@ pub struct TokenizerRecord {
 /// What was read from the corpus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CorpusCounts {
-    /// All documents.
+    /// All documents, those that were left out excepted.
     pub documents: u64,
     /// Documents dropped because they hold no token.
     pub documents_empty: u64,
+    /// Times that a very long document was cut, which made two of it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub documents_cut: u64,
     /// Sentences with at least one token.
     pub sentences: u64,
     /// Sentences dropped because they hold no token (control characters only).
@@ -244,6 +267,7 @@ impl CorpusCounts {
     pub(crate) fn add(&mut self, other: &CorpusCounts) {
         self.documents += other.documents;
         self.documents_empty += other.documents_empty;
+        self.documents_cut += other.documents_cut;
         self.sentences += other.sentences;
         self.sentences_empty += other.sentences_empty;
         self.tokens += other.tokens;

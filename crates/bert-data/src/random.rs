@@ -18,6 +18,8 @@ pub(crate) enum Purpose {
     Order = 3,
     /// The masked positions of one example in one epoch.
     Mask = 4,
+    /// How often a document of an input with a weight is used.
+    Weight = 16,
 }
 
 /// A stream of random numbers for one (seed, purpose, epoch, index).

@@ -67,7 +67,7 @@ pub fn stats(dir: &Path) -> Result<Stats> {
 
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Manifest { settings, tokenizer, inputs, corpus, .. } = &self.manifest;
+        let Manifest { settings, tokenizer, inputs, sources, corpus, dropped, not_remembered, .. } = &self.manifest;
         let row = |f: &mut fmt::Formatter<'_>, name: &str, value: u64, note: String| {
             writeln!(f, "  {name:<26}{:>14}  {note}", grouped(value))
         };
@@ -87,6 +87,31 @@ impl fmt::Display for Stats {
         let a_sentence = format!("{:.1} tokens each", ratio(corpus.tokens, corpus.sentences));
         row(f, "sentences", corpus.sentences, a_sentence)?;
         row(f, "tokens", corpus.tokens, String::new())?;
+        if corpus.documents_cut > 0 {
+            row(f, "cuts of long documents", corpus.documents_cut, "each makes one document more".into())?;
+        }
+        if !dropped.is_empty() {
+            writeln!(f, "left out")?;
+        }
+        for (reason, dropped) in dropped.iter() {
+            let count = if dropped.documents > 0 { dropped.documents } else { dropped.lines };
+            let note = match dropped.tokens {
+                0 => format!("{} bytes", grouped(dropped.bytes)),
+                tokens => format!("{} tokens, {:.2}%", grouped(tokens), 100.0 * ratio(tokens, corpus.tokens + tokens)),
+            };
+            row(f, reason.in_words(), count, note)?;
+        }
+        let not_compared = not_remembered.duplicates.max(not_remembered.near_duplicates);
+        if not_compared > 0 {
+            row(f, "not remembered", not_compared, "documents that later ones were not compared with".into())?;
+        }
+        if settings.mixture.is_some() {
+            writeln!(f, "inputs")?;
+            for source in sources {
+                let note = format!("documents, each used {:.3} times  {}", source.weight, source.input);
+                row(f, "", source.documents, note)?;
+            }
+        }
         for split in &self.splits {
             split.fmt(f, settings.seq_len)?;
         }

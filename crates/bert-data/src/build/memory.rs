@@ -18,22 +18,33 @@ const PER_GROUP_BYTE: u64 = 12;
 const LARGEST_GROUP_PER_WORKER: u64 = 4 << 20;
 const SMALLEST_GROUP: u64 = 256 << 10;
 
-/// Bytes of text in a group, so that the build stays below `memory`. What cannot be divided, a single document, is held
-/// whatever its length.
-pub(super) fn group_bytes(memory: u64, workers: usize) -> Result<usize> {
+/// How `--memory` is divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shares {
+    /// Bytes of text in a group.
+    pub(super) group: usize,
+    /// Bytes for comparing documents and lines.
+    pub(super) cleaning: usize,
+}
+
+/// Divides the memory so that the build stays below it. `cleaning`: most bytes that cleaning has a use for; it gets at most a
+/// quarter of what is not needed otherwise. What cannot be divided, a single document, is held whatever its length.
+pub(super) fn shares(memory: u64, cleaning: usize, workers: usize) -> Result<Shares> {
     let fixed = BASE + PER_WORKER * workers as u64;
-    let group = memory.saturating_sub(fixed) / PER_GROUP_BYTE;
-    if group < SMALLEST_GROUP {
+    let needed = fixed + SMALLEST_GROUP * PER_GROUP_BYTE;
+    let Some(free) = memory.checked_sub(needed) else {
         return Err(Error::Setting {
             name: "memory",
             reason: format!(
                 "{} MiB are too little for {workers} workers, which need {} MiB; raise it, or lower --workers",
                 memory >> 20,
-                (fixed + SMALLEST_GROUP * PER_GROUP_BYTE).div_ceil(1 << 20)
+                needed.div_ceil(1 << 20)
             ),
         });
-    }
-    Ok(group.min(LARGEST_GROUP_PER_WORKER * workers as u64) as usize)
+    };
+    let cleaning = (cleaning as u64).min(free / 4);
+    let group = (memory - fixed - cleaning) / PER_GROUP_BYTE;
+    Ok(Shares { group: group.min(LARGEST_GROUP_PER_WORKER * workers as u64) as usize, cleaning: cleaning as usize })
 }
 
 /// Reads a size as people write it: `512MiB`, `2GiB`, `500MB`, `2G` (binary, as most tools have it), or a number of bytes.
@@ -83,12 +94,17 @@ mod tests {
     }
 
     #[test]
-    fn groups_fit_and_too_little_is_refused_with_a_cure() {
-        assert_eq!(group_bytes(2 << 30, 2).unwrap(), 8 << 20);
-        assert!(group_bytes(512 << 20, 2).unwrap() as u64 * PER_GROUP_BYTE <= 512 << 20);
-        let error = group_bytes(128 << 20, 2).unwrap_err();
+    fn shares_fit_and_too_little_is_refused_with_a_cure() {
+        assert_eq!(shares(2 << 30, 512 << 20, 2).unwrap().group, 8 << 20);
+        for memory in [156_u64 << 20, 512 << 20, 2 << 30] {
+            let shares = shares(memory, 512 << 20, 2).unwrap();
+            assert!(shares.group as u64 * PER_GROUP_BYTE + shares.cleaning as u64 + BASE + 2 * PER_WORKER <= memory);
+            assert!(shares.group as u64 >= SMALLEST_GROUP && shares.cleaning as u64 <= memory / 4);
+        }
+        assert_eq!(shares(2 << 30, 0, 2).unwrap().cleaning, 0);
+        let error = shares(128 << 20, 0, 2).unwrap_err();
         assert!(error.is_request() && error.to_string().contains("155 MiB"), "{error}");
-        assert!(group_bytes(155 << 20, 2).is_ok());
-        assert!(group_bytes(2 << 30, 500).is_err());
+        assert!(shares(155 << 20, 512 << 20, 2).is_ok());
+        assert!(shares(2 << 30, 0, 500).is_err());
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Part, TOKENIZER_FOLDER, write_manifest};
 use crate::checksum::sha256_file;
+use crate::drops::Drops;
 use crate::error::{Error, Result};
 use crate::examples::Split;
 use crate::manifest::{
@@ -57,10 +58,12 @@ pub fn merge(parts: &[PathBuf], output: &Path, overwrite: bool, progress: &dyn P
 
     let staging = Staging::begin(output, MANIFEST_FILE, overwrite)?;
     let mut corpus = CorpusCounts::default();
+    let mut dropped = Drops::default();
     let mut splits: Vec<SplitCounts> = first.splits.iter().map(|counts| SplitCounts::new(counts.split)).collect();
     let mut files = Vec::new();
     for (_, _, manifest) in &read {
         corpus.add(&manifest.corpus);
+        dropped.merge(&manifest.dropped);
         for (total, counts) in splits.iter_mut().zip(&manifest.splits) {
             total.add(counts);
         }
@@ -92,7 +95,7 @@ pub fn merge(parts: &[PathBuf], output: &Path, overwrite: bool, progress: &dyn P
     let tokenizer = WordPiece::open(&first_dir.join(TOKENIZER_FOLDER))?;
     tokenizer.save(&staging.folder().join(TOKENIZER_FOLDER))?;
     let settings = Settings { part: None, merged_parts: Some(first_part.of), ..first.settings.clone() };
-    let manifest = Manifest { settings, corpus, splits, files, ..first.clone() };
+    let manifest = Manifest { settings, corpus, dropped, splits, files, ..first.clone() };
     write_manifest(staging.folder(), &manifest)?;
     staging.commit()?;
     Ok(manifest)

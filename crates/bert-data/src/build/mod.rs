@@ -29,15 +29,18 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::{SUMS_FILE, Sums, sha256_file, sha256_hex, sums_text};
+use crate::cleaning::CleaningOptions;
 use crate::error::{Error, Result};
 use crate::examples::Columns;
 use crate::manifest::{LAYOUT, MANIFEST_FILE, Manifest, Settings, StaticMasks, TokenizerRecord};
 use crate::masking::Masker;
 use crate::progress::Progress;
-use crate::sources::{self, Format, Input, InputRecord};
+use crate::sources::{self, Format, Input, InputRecord, Mixture, ReadOptions, Unreadable};
 use crate::staging;
 use crate::tokenizer::WordPiece;
+use memory::Shares;
 use shards::Recipe;
+use tokenize::{CorpusRead, Tokenized};
 use work::{Request, WorkFolder};
 
 pub use memory::{DEFAULT_MEMORY, DEFAULT_SHARD_SIZE, parse_size};
@@ -105,6 +108,13 @@ pub struct BuildOptions {
     pub input: Vec<String>,
     /// How the files mark their documents.
     pub format: Format,
+    /// What to do about a line, record or page that cannot be used.
+    pub unreadable: Unreadable,
+    /// p^exponent, for inputs such as languages: the small ones are used more often and the large ones less. None: all as
+    /// they are.
+    pub sampling_exponent: Option<f64>,
+    /// What is taken out of the corpus. At most a quarter of `memory` is used for comparing documents.
+    pub cleaning: CleaningOptions,
     /// What counts as a sentence.
     pub sentences: Sentences,
     /// How examples are made of documents.
@@ -144,6 +154,9 @@ impl Default for BuildOptions {
         BuildOptions {
             input: Vec::new(),
             format: Format::Auto,
+            unreadable: Unreadable::Stop,
+            sampling_exponent: None,
+            cleaning: CleaningOptions::default(),
             sentences: Sentences::Split,
             pairing: Pairing::Nsp,
             seq_len: 128,
@@ -186,7 +199,7 @@ pub fn build(opts: &BuildOptions, tok: &WordPiece, progress: &dyn Progress) -> R
         return Ok(existing);
     }
     let pool = crate::workers::pool(opts.workers)?;
-    let group_bytes = memory::group_bytes(opts.memory, pool.current_num_threads())?;
+    let memory = memory::shares(opts.memory, opts.cleaning.memory, pool.current_num_threads())?;
     let work = WorkFolder::begin(opts, &Request::new(opts, &settings, &tokenizer, &inputs))?;
     let columns = Columns {
         wide: tokenizer.id_type == "uint32",
@@ -194,7 +207,7 @@ pub fn build(opts: &BuildOptions, tok: &WordPiece, progress: &dyn Progress) -> R
         masked: settings.static_masks.is_some(),
     };
     let recipe = Recipe { settings: &settings, columns, special: tok.special(), masker, shard_size: opts.shard_size };
-    let build = Build { opts, tokenizer, inputs: &inputs, tok, recipe: &recipe, group_bytes, work: &work, progress };
+    let build = Build { opts, tokenizer, inputs: &inputs, tok, recipe: &recipe, memory, work: &work, progress };
     match pool.install(|| build.write()) {
         Ok(manifest) => {
             work.commit()?;
@@ -205,6 +218,12 @@ pub fn build(opts: &BuildOptions, tok: &WordPiece, progress: &dyn Progress) -> R
             Err(Error::Stopped { source: Box::new(error), folder: work.keep() })
         }
         Err(error) => Err(error),
+    }
+}
+
+impl BuildOptions {
+    fn reading(&self) -> ReadOptions {
+        ReadOptions { format: self.format, unreadable: self.unreadable }
     }
 }
 
@@ -243,6 +262,9 @@ fn resolve(opts: &BuildOptions) -> Result<Settings> {
         shards: opts.shards,
         seed: opts.seed,
         format: opts.format,
+        unreadable: opts.unreadable,
+        cleaning: opts.cleaning.clone(),
+        mixture: Mixture::parse(&opts.input, opts.sampling_exponent)?,
         sentences: opts.sentences,
         static_masks: opts.static_masks,
         part: opts.part,
@@ -270,7 +292,7 @@ fn up_to_date(
         manifest => manifest?,
     };
     let records: Vec<InputRecord> =
-        inputs.iter().map(|input| sources::record_of(input, opts.format)).collect::<Result<_>>()?;
+        inputs.iter().map(|input| sources::record_of(input, opts.reading())).collect::<Result<_>>()?;
     match manifest.difference(settings, tokenizer, &records) {
         None => Ok(Some(manifest)),
         Some(_) if opts.overwrite => Ok(None),
@@ -285,7 +307,7 @@ struct Build<'a> {
     inputs: &'a [Input],
     tok: &'a WordPiece,
     recipe: &'a Recipe<'a>,
-    group_bytes: usize,
+    memory: Shares,
     work: &'a WorkFolder,
     progress: &'a dyn Progress,
 }
@@ -293,24 +315,41 @@ struct Build<'a> {
 impl Build<'_> {
     /// The two passes, into the work folder.
     fn write(self) -> Result<Manifest> {
-        let Build { opts, tokenizer, inputs, tok, recipe, group_bytes, work, progress } = self;
+        let Build { opts, tokenizer, inputs, tok, recipe, memory, work, progress } = self;
         let wide = recipe.columns.wide;
-        let (store, corpus, records) =
-            tokenize::tokenize(opts, inputs, tok, wide, group_bytes, work.folder(), progress)?;
+        let mut cleaning = opts.cleaning.clone();
+        cleaning.memory = memory.cleaning;
+        let Tokenized { store, read } =
+            tokenize::tokenize(opts, &cleaning, inputs, tok, wide, memory.group, work.folder(), progress)?;
+        let CorpusRead { corpus, inputs: records, mut sources, dropped, not_remembered } = read;
         if corpus.tokens == 0 {
             return Err(Error::EmptyCorpus { inputs: opts.input.join(", ") });
+        }
+        if let Some(mixture) = &recipe.settings.mixture {
+            mixture.settle(&mut sources);
         }
         let dataset = work.dataset();
         let mut splits = Vec::new();
         let mut files = Vec::new();
-        for list in splits::assign(&store, recipe.settings, work.folder())? {
+        for list in splits::assign(&store, recipe.settings, &sources, work.folder())? {
             let (counts, records) = shards::write_split(&list, &store, recipe, &dataset, &work.records(), progress)?;
             splits.push(counts);
             files.extend(records);
         }
         tok.save(&dataset.join(TOKENIZER_FOLDER))?;
         let settings = recipe.settings.clone();
-        let manifest = Manifest { layout: LAYOUT, settings, tokenizer, inputs: records, corpus, splits, files };
+        let manifest = Manifest {
+            layout: LAYOUT,
+            settings,
+            tokenizer,
+            inputs: records,
+            sources,
+            corpus,
+            dropped,
+            not_remembered,
+            splits,
+            files,
+        };
         write_manifest(&dataset, &manifest)?;
         Ok(manifest)
     }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::Pairing;
 use super::draft::{Draft, Loaded};
-use super::splits::SplitList;
+use super::splits::{Entry, SplitList};
 use super::store::{Place, TokenStore};
 use crate::error::Result;
 use crate::manifest::{Settings, SplitCounts};
@@ -70,8 +70,11 @@ impl<'a> PairMaker<'a> {
         mut each: impl FnMut(&mut Draft) -> Result<()>,
     ) -> Result<()> {
         let mut own = Loaded::default();
-        own.read(self.store, self.list.document(index)?)?;
-        let mut random = Random::new(self.seed, Purpose::Pairs, copy, self.list.number(own.document));
+        let entry = self.list.entry(index)?;
+        own.read(self.store, entry.document)?;
+        // Each use of a document, and each copy of the corpus, makes other pairs of it.
+        let number = self.list.number(own.document);
+        let mut random = Random::new(self.seed, Purpose::Pairs, entry.epoch(copy), number);
         let target = match random.chance(self.short_seq_prob) {
             true => random.between(2, self.max_tokens),
             false => self.max_tokens,
@@ -96,7 +99,7 @@ impl<'a> PairMaker<'a> {
             let is_swapped = heads && self.pairing == Pairing::Sop;
             let (second, next_start) = if is_random {
                 let wanted = target.saturating_sub(length(&first));
-                (self.random_segment(index, wanted, &mut random)?, middle)
+                (self.random_segment(index, &entry, wanted, &mut random)?, middle)
             } else {
                 (own.tokens(middle..end), end)
             };
@@ -113,10 +116,10 @@ impl<'a> PairMaker<'a> {
     }
 
     /// Sentences of another document, from a random one on, until there are `wanted` tokens or the document ends.
-    fn random_segment(&self, index: u64, wanted: u64, random: &mut Random) -> Result<Range<u64>> {
-        let mut other = random.below(self.list.len() - 1);
-        // The document itself is left out of the draw, so the others are equally likely.
-        other += u64::from(other >= index);
+    fn random_segment(&self, index: u64, own: &Entry, wanted: u64, random: &mut Random) -> Result<Range<u64>> {
+        let mut other = random.below(self.list.len() - own.uses);
+        // The document itself is left out of the draw with all its uses, so the others are equally likely.
+        other += if other >= index - own.repetition { own.uses } else { 0 };
         let Place { sentences, tokens } = self.store.place(self.list.document(other)?)?;
         let mut sentence = random.between(sentences.start, sentences.end - 1);
         let mut ends = Vec::new();

@@ -150,32 +150,34 @@ fn make_run(
     let mut rows = Rows::new(recipe.columns);
     let mut counts = SplitCounts::new(list.split);
     let seed = recipe.settings.seed;
-    let mut finish = |draft: &mut Draft, stream: u64| {
+    let mut finish = |draft: &mut Draft, epoch: u64, stream: u64| {
         if let Some(masker) = &recipe.masker {
-            masker.mask(&mut draft.tokens, seed, copy, stream, &mut draft.positions, &mut draft.labels);
+            masker.mask(&mut draft.tokens, seed, epoch, stream, &mut draft.positions, &mut draft.labels);
         }
         rows.push(draft);
         Ok(())
     };
-    // A static mask is a function of (seed, copy, number of the document, number of the example in it).
+    // A static mask is a function of (seed, copy and use, number of the document, number of the example in it).
     let stream_of = |document: u64| list.number(document) << EXAMPLE_BITS;
     match recipe.settings.pairing {
         Pairing::Nsp | Pairing::Sop => {
             let maker = PairMaker::new(store, list, recipe.special, recipe.settings);
             for index in run {
-                let mut stream = stream_of(list.document(index)?);
+                let entry = list.entry(index)?;
+                let mut stream = stream_of(entry.document);
                 maker.make(index, copy, &mut counts, |draft| {
                     stream += 1;
-                    finish(draft, stream)
+                    finish(draft, entry.epoch(copy), stream)
                 })?;
             }
         }
         Pairing::FullSentences | Pairing::DocSentences => {
-            let mut stream = stream_of(list.document(run.start)?);
+            let entry = list.entry(run.start)?;
+            let mut stream = stream_of(entry.document);
             let packer = SentencePacker::new(store, list, recipe.special, recipe.settings);
             packer.make(run, copy, &mut counts, |draft| {
                 stream += 1;
-                finish(draft, stream)
+                finish(draft, entry.epoch(copy), stream)
             })?;
         }
     }

@@ -11,9 +11,10 @@ use crate::error::{Error, Result};
 use crate::examples::Split;
 use crate::manifest::Settings;
 use crate::random::{Purpose, Random};
+use crate::sources::{self, SourceRecord};
 
-/// Bytes of a document's entry: its number in the store and the number of its tokens.
-const ENTRY: u64 = 16;
+/// Bytes of a document's entry: its number in the store, the number of its tokens, which use of it this is and of how many.
+const ENTRY: u64 = 24;
 /// Entries read at a time.
 const BLOCK: u64 = 4096;
 /// Tokens in a run of documents that one worker turns into examples. Part of what the bytes of a packed dataset depend on:
@@ -37,6 +38,17 @@ pub(super) struct Entry {
     pub(super) document: u64,
     /// Number of its tokens, at least 1.
     pub(super) tokens: u64,
+    /// Which use of it this is, from 0; uses follow each other in the list.
+    pub(super) repetition: u64,
+    /// How often it is used.
+    pub(super) uses: u64,
+}
+
+impl Entry {
+    /// The number that the random choices of this use in this copy of the corpus are made from.
+    pub(super) fn epoch(&self, copy: u64) -> u64 {
+        copy | self.repetition << 32
+    }
 }
 
 impl SplitList {
@@ -58,7 +70,12 @@ impl SplitList {
 
     /// The document at a place of the list.
     pub(super) fn document(&self, index: u64) -> Result<u64> {
-        Ok(self.read(index..index + 1)?[0].document)
+        Ok(self.entry(index)?.document)
+    }
+
+    /// The entry at a place of the list.
+    pub(super) fn entry(&self, index: u64) -> Result<Entry> {
+        Ok(self.read(index..index + 1)?[0])
     }
 
     /// The entries of a range.
@@ -66,7 +83,11 @@ impl SplitList {
         let mut bytes = vec![0; ((range.end - range.start) * ENTRY) as usize];
         read_at(&self.file, &self.path, &mut bytes, range.start * ENTRY)?;
         let word = |bytes: &[u8]| bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        Ok(bytes.chunks_exact(ENTRY as usize).map(|b| Entry { document: word(b), tokens: word(&b[8..]) }).collect())
+        let entry = |b: &[u8]| {
+            let use_of = word(&b[16..]);
+            Entry { document: word(b), tokens: word(&b[8..]), repetition: use_of >> 32, uses: use_of & 0xffff_ffff }
+        };
+        Ok(bytes.chunks_exact(ENTRY as usize).map(entry).collect())
     }
 
     /// Goes through the list, block by block.
@@ -119,7 +140,13 @@ impl SplitList {
 }
 
 /// Lists the documents of each split: a function of (seed, number of the document). Empty documents go nowhere.
-pub(super) fn assign(store: &TokenStore, settings: &Settings, folder: &Path) -> Result<Vec<SplitList>> {
+/// One that is used several times comes several times in a row, in the training split only: what is held out is measured once.
+pub(super) fn assign(
+    store: &TokenStore,
+    settings: &Settings,
+    sources: &[SourceRecord],
+    folder: &Path,
+) -> Result<Vec<SplitList>> {
     let wanted = match settings.validation > 0.0 {
         true => vec![Split::Train, Split::Validation],
         false => vec![Split::Train],
@@ -133,30 +160,39 @@ pub(super) fn assign(store: &TokenStore, settings: &Settings, folder: &Path) -> 
         let writer = BufWriter::with_capacity(1 << 16, file.try_clone().map_err(Error::io("open", &path))?);
         writers.push((writer, SplitList { split, path, file, documents: 0, tokens: 0, part }));
     }
+    let (mut documents, mut different) = (0, [0, 0]);
     for document in 0..store.documents() {
         let place = store.place(document)?;
         let tokens = place.tokens.end - place.tokens.start;
         if tokens == 0 {
             continue;
         }
-        let mut random = Random::new(settings.seed, Purpose::Split, 0, part.number(document));
-        let held_out = random.chance(settings.validation);
+        let number = part.number(document);
+        let held_out = Random::new(settings.seed, Purpose::Split, 0, number).chance(settings.validation);
+        let uses = match held_out {
+            true => 1,
+            false => sources::copies(weight_of(sources, number), settings.seed, number),
+        };
+        documents += 1;
+        let different = &mut different[usize::from(held_out)];
+        *different += u64::from(uses > 0);
         let (writer, list) = &mut writers[usize::from(held_out)];
-        for number in [document, tokens] {
-            writer.write_all(&number.to_le_bytes()).map_err(Error::io("write", &list.path))?;
+        for repetition in 0..uses {
+            for number in [document, tokens, repetition << 32 | uses] {
+                writer.write_all(&number.to_le_bytes()).map_err(Error::io("write", &list.path))?;
+            }
         }
-        list.documents += 1;
-        list.tokens += tokens;
+        list.documents += uses;
+        list.tokens += tokens * uses;
     }
-    let documents = writers.iter().map(|(_, list)| list.documents).sum();
     let mut lists = Vec::new();
-    for (mut writer, list) in writers {
+    for ((mut writer, list), different) in writers.into_iter().zip(different) {
         writer.flush().map_err(Error::io("write", &list.path))?;
         let needed = if settings.pairing.has_pairs() { 2 } else { 1 };
-        if list.documents < needed {
+        if different < needed {
             return Err(Error::TooFewDocuments {
                 split: list.split.name(),
-                found: list.documents,
+                found: different,
                 documents,
                 needed,
                 cure: match list.split {
@@ -168,4 +204,15 @@ pub(super) fn assign(store: &TokenStore, settings: &Settings, folder: &Path) -> 
         lists.push(list);
     }
     Ok(lists)
+}
+
+/// How often a document of the corpus is used on average: the weight of the input that it comes from.
+fn weight_of(sources: &[SourceRecord], mut number: u64) -> f64 {
+    for source in sources {
+        match number.checked_sub(source.documents) {
+            Some(rest) => number = rest,
+            None => return source.weight,
+        }
+    }
+    1.0
 }

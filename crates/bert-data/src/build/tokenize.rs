@@ -1,12 +1,12 @@
 //! The first pass: the whole corpus as ids on disk.
 //!
-//! One thread reads, the others tokenise what was read before, and documents are stored in their order. Every few megabytes the
-//! store is committed together with the counts so far; a build that was stopped reads past what is committed without
-//! tokenising it again.
+//! One thread reads, the others clean and tokenise what was read before, and documents are stored in their order. A document that
+//! cleaning takes out keeps its number and is stored empty. Every few megabytes the store is committed together with the counts so
+//! far; a build that was stopped reads past what is committed without tokenising it again. Cleaning does see all of it again,
+//! because what it remembers is nowhere else; and on every machine of a build in parts, so that all take the same out.
 
 use std::fs;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, sync_channel};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -14,10 +14,12 @@ use serde::{Deserialize, Serialize};
 use super::store::{StoreLengths, TokenStore, TokenStoreWriter};
 use super::work::write_whole;
 use super::{BuildOptions, Part, Sentences};
+use crate::cleaning::{Cleaned, Cleaner, CleaningOptions, NotRemembered, split_sentences};
+use crate::drops::{Dropped, Drops};
 use crate::error::{Error, Result};
 use crate::manifest::CorpusCounts;
 use crate::progress::Progress;
-use crate::sources::{self, Document, Input, InputRecord, split_sentences};
+use crate::sources::{self, Document, Input, InputRecord, SourceRecord};
 use crate::tokenizer::WordPiece;
 
 /// Groups between two commits: what is lost when a build is stopped.
@@ -32,8 +34,27 @@ struct State {
     counts: CorpusCounts,
     /// Documents read from the inputs, those of other parts included.
     read: u64,
-    /// The inputs, when all of them were read to their end.
-    inputs: Option<Vec<InputRecord>>,
+    /// What was left out of them.
+    dropped: Drops,
+    /// What there is to say when all inputs were read to their end.
+    finished: Option<CorpusRead>,
+}
+
+/// What was read of the corpus, and what was left out.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct CorpusRead {
+    pub(super) corpus: CorpusCounts,
+    pub(super) inputs: Vec<InputRecord>,
+    /// The inputs as they were given, with the documents of all parts.
+    pub(super) sources: Vec<SourceRecord>,
+    pub(super) dropped: Drops,
+    pub(super) not_remembered: NotRemembered,
+}
+
+/// The outcome of the first pass.
+pub(super) struct Tokenized {
+    pub(super) store: TokenStore,
+    pub(super) read: CorpusRead,
 }
 
 impl State {
@@ -55,56 +76,49 @@ impl State {
 }
 
 /// Tokenises the corpus, or the part of it that is this machine's. `group_bytes`: text handed to the workers at a time.
+#[allow(clippy::too_many_arguments)] // one caller, which has each of them at hand
 pub(super) fn tokenize(
     opts: &BuildOptions,
+    cleaning: &CleaningOptions,
     inputs: &[Input],
     tok: &WordPiece,
     wide: bool,
     group_bytes: usize,
     folder: &Path,
     progress: &dyn Progress,
-) -> Result<(TokenStore, CorpusCounts, Vec<InputRecord>)> {
+) -> Result<Tokenized> {
     let path = folder.join("state.json");
     let mut state = State::read(&path)?;
     let mut writer = TokenStoreWriter::open(folder, wide, state.lengths)?;
-    if let Some(records) = state.inputs {
+    if let Some(read) = state.finished {
         progress.finish("the corpus was tokenized before");
-        return Ok((writer.finish()?, state.counts, records));
+        return Ok(Tokenized { store: writer.finish()?, read });
     }
     let from_before = state.lengths.documents;
     progress.start("tokenizing", Some(inputs.iter().map(Input::bytes).sum()), "bytes");
-    let mut pass =
-        Pass { tok, sentences: opts.sentences, part: opts.part.unwrap_or_default(), read: 0, skip: state.read };
+    let source = |input: &String| SourceRecord { input: input.clone(), documents: 0, bytes: 0, weight: 1.0 };
+    let mut pass = Pass {
+        tok,
+        sentences: opts.sentences,
+        part: opts.part.unwrap_or_default(),
+        cleaner: Cleaner::new(cleaning)?,
+        sources: opts.input.iter().map(source).collect(),
+        read: 0,
+        skip: state.read,
+    };
     let mut uncommitted = 0;
-    let records = std::thread::scope(|scope| {
-        // One group waits while another is worked on, and a third is being read.
-        let (sender, receiver) = sync_channel::<Vec<Document>>(1);
-        let reader = std::thread::Builder::new().name("reader".into()).spawn_scoped(scope, move || {
-            sources::for_each_group(inputs, opts.format, group_bytes, |group| {
-                // Nobody receives any more when the work failed: its error is the one to tell.
-                let gone = |_| Error::io("read", Path::new("the corpus"))(std::io::ErrorKind::BrokenPipe.into());
-                sender.send(group).map_err(gone)
-            })
-        });
-        let reader =
-            reader.map_err(|e| Error::Setting { name: "workers", reason: format!("no thread to read with: {e}") })?;
-        let receiver: Receiver<Vec<Document>> = receiver;
-        for group in receiver {
-            let bytes: usize = group.iter().flat_map(|d| &d.paragraphs).map(|p| p.len() + 1).sum();
-            pass.group(group, &mut state, &mut writer)?;
-            progress.advance(bytes as u64);
-            uncommitted += 1;
-            if uncommitted >= COMMIT_GROUPS && pass.read > pass.skip {
-                state.read = pass.read;
-                state.lengths = writer.commit()?;
-                state.write(&path)?;
-                uncommitted = 0;
-            }
-            let CorpusCounts { documents_empty, sentences_empty, .. } = state.counts;
-            progress
-                .note(&format!("dropped, no token in them: {documents_empty} documents, {sentences_empty} sentences"));
+    let read = sources::for_each_group(inputs, opts.reading(), group_bytes, |group| {
+        pass.group(group.documents, &mut state, &mut writer)?;
+        progress.advance(group.bytes);
+        uncommitted += 1;
+        if uncommitted >= COMMIT_GROUPS && pass.read > pass.skip {
+            state.read = pass.read;
+            state.lengths = writer.commit()?;
+            state.write(&path)?;
+            uncommitted = 0;
         }
-        reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        progress.note(&format!("left out: {}", state.dropped));
+        Ok(())
     })?;
     if pass.read < pass.skip {
         return Err(Error::Damaged {
@@ -115,14 +129,28 @@ pub(super) fn tokenize(
             ),
         });
     }
+    // All machines of a build in parts read everything; what reading left out is counted by the first one.
+    if pass.part.index == 0 {
+        state.dropped.merge(&read.drops);
+    }
+    let read = CorpusRead {
+        corpus: state.counts,
+        inputs: read.records,
+        sources: pass.sources,
+        dropped: state.dropped.clone(),
+        not_remembered: pass.cleaner.not_remembered(),
+    };
     state.read = pass.read;
     state.lengths = writer.commit()?;
-    state.inputs = Some(records.clone());
+    state.finished = Some(read.clone());
     state.write(&path)?;
-    let CorpusCounts { documents, sentences, tokens, .. } = state.counts;
+    let CorpusCounts { documents, documents_empty, sentences, sentences_empty, tokens, .. } = state.counts;
     let before = if from_before > 0 { format!(" ({from_before} documents from before)") } else { String::new() };
-    progress.finish(&format!("tokenized {documents} documents: {sentences} sentences, {tokens} tokens{before}"));
-    Ok((writer.finish()?, state.counts, records))
+    progress.finish(&format!(
+        "tokenized {documents} documents: {sentences} sentences, {tokens} tokens{before}; left out: {}; no token in {documents_empty} documents, {sentences_empty} sentences",
+        read.dropped
+    ));
+    Ok(Tokenized { store: writer.finish()?, read })
 }
 
 /// What is done to a group of documents.
@@ -130,6 +158,8 @@ struct Pass<'a> {
     tok: &'a WordPiece,
     sentences: Sentences,
     part: Part,
+    cleaner: Cleaner,
+    sources: Vec<SourceRecord>,
     /// Documents read so far.
     read: u64,
     /// Documents at the beginning that are stored already.
@@ -138,37 +168,57 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     fn group(&mut self, group: Vec<Document>, state: &mut State, writer: &mut TokenStoreWriter) -> Result<()> {
-        let mine: Vec<&Document> = group
+        let cleaned = self.cleaner.clean(group);
+        for Cleaned { document, .. } in &cleaned {
+            let source = &mut self.sources[document.source];
+            source.documents += 1;
+            source.bytes += document.paragraphs.iter().map(|line| line.len() as u64).sum::<u64>();
+        }
+        let mine: Vec<&Cleaned> = cleaned
             .iter()
             .zip(self.read..)
             .filter(|(_, number)| *number >= self.skip && self.part.has(*number))
-            .map(|(document, _)| document)
+            .map(|(cleaned, _)| cleaned)
             .collect();
-        let tokenized: Vec<TokenizedDocument> =
-            mine.par_iter().map(|document| tokenize_document(document, self.sentences, self.tok)).collect();
-        for document in tokenized {
+        let tokenized: Vec<(TokenizedDocument, Drops)> =
+            mine.par_iter().map(|cleaned| tokenize_document(cleaned, self.sentences, self.tok)).collect();
+        for (cleaned, (document, dropped)) in mine.into_iter().zip(tokenized) {
+            state.dropped.merge(&dropped);
             let counts = &mut state.counts;
-            counts.documents += 1;
-            counts.documents_empty += u64::from(document.ids.is_empty());
+            counts.documents += u64::from(!cleaned.gone);
+            counts.documents_empty += u64::from(!cleaned.gone && document.ids.is_empty());
+            counts.documents_cut += u64::from(cleaned.document.continues);
             counts.sentences += document.sentence_lengths.len() as u64;
             counts.sentences_empty += document.sentences_empty;
             counts.tokens += document.ids.len() as u64;
             writer.push(&document.ids, &document.sentence_lengths)?;
         }
-        self.read += group.len() as u64;
+        self.read += cleaned.len() as u64;
         Ok(())
     }
 }
 
 /// A document's ids, sentence after sentence.
+#[derive(Default)]
 struct TokenizedDocument {
     ids: Vec<u32>,
     sentence_lengths: Vec<u32>,
     sentences_empty: u64,
 }
 
-fn tokenize_document(document: &Document, sentences: Sentences, tok: &WordPiece) -> TokenizedDocument {
-    let mut tokenized = TokenizedDocument { ids: Vec::new(), sentence_lengths: Vec::new(), sentences_empty: 0 };
+/// Tokenises what is left of a document, and counts what was taken out of it.
+fn tokenize_document(cleaned: &Cleaned, sentences: Sentences, tok: &WordPiece) -> (TokenizedDocument, Drops) {
+    let mut dropped = Drops::default();
+    for text in &cleaned.dropped {
+        let tokenized = tokenize_lines(&text.lines, sentences, tok);
+        let (sentences, tokens) = (tokenized.sentence_lengths.len() as u64, tokenized.ids.len() as u64);
+        dropped.add(text.reason, Dropped { sentences, tokens, ..text.count() });
+    }
+    (tokenize_lines(&cleaned.document.paragraphs, sentences, tok), dropped)
+}
+
+fn tokenize_lines(lines: &[String], sentences: Sentences, tok: &WordPiece) -> TokenizedDocument {
+    let mut tokenized = TokenizedDocument::default();
     let mut add = |sentence: &str| {
         let before = tokenized.ids.len();
         tok.encode_into(sentence, &mut tokenized.ids);
@@ -177,10 +227,10 @@ fn tokenize_document(document: &Document, sentences: Sentences, tok: &WordPiece)
             length => tokenized.sentence_lengths.push(length as u32),
         }
     };
-    for paragraph in &document.paragraphs {
+    for line in lines {
         match sentences {
-            Sentences::Split => split_sentences(paragraph).into_iter().for_each(&mut add),
-            Sentences::Lines => add(paragraph),
+            Sentences::Split => split_sentences(line).into_iter().for_each(&mut add),
+            Sentences::Lines => add(line),
         }
     }
     tokenized

@@ -2,6 +2,7 @@
 //! failed, 2: the request was wrong.
 
 mod build;
+mod cleaning;
 mod inspect;
 mod merge;
 mod stats;
@@ -40,12 +41,19 @@ enum Command {
 /// What is read, shared by the commands that read a corpus.
 #[derive(Args)]
 struct Corpus {
-    /// Files, folders, or patterns in quotation marks; `sample` is the built-in corpus
+    /// Files, folders, or patterns in quotation marks; `sample` is the built-in corpus. Settings follow a colon:
+    /// 'books/:weight=2' (each document twice), 'web.jsonl:text=body' (the field or column of the text; otherwise "text"),
+    /// 'dump:format=wikipedia-xml'. Endings .gz, .bz2, .xz and .zst are decompressed
     #[arg(long, required = true, num_args = 1.., value_name = "GLOB")]
     input: Vec<String>,
     /// How the files mark their documents; `auto` looks at each file, so a corpus may mix formats
     #[arg(long, value_enum, default_value = "auto")]
     format: bert_data::sources::Format,
+    /// What to do about lines, records and pages that are not UTF-8 or not JSON
+    #[arg(long, value_enum, default_value = "stop")]
+    unreadable: bert_data::sources::Unreadable,
+    #[command(flatten)]
+    cleaning: cleaning::Cleaning,
     /// Threads; 0 for one per core
     #[arg(long, default_value_t = 0, value_name = "N")]
     workers: usize,

@@ -38,6 +38,8 @@ impl Vocab {
         let options = VocabOptions {
             input: self.corpus.input,
             format: self.corpus.format,
+            unreadable: self.corpus.unreadable,
+            cleaning: self.corpus.cleaning.options(),
             size: self.size,
             lowercase: !self.cased,
             min_frequency: self.min_frequency,

@@ -1,56 +1,86 @@
-//! Corpus files -> documents: finding the files, reading them line by line, cutting them into documents and sentences.
+//! Corpus files -> documents: finding the files, decompressing and reading them, cutting them into documents.
 //!
-//! Documents are streamed. What is held is one document, never a file and never the corpus.
+//! Documents are streamed. What is held is a group of documents of bounded size, never a file and never the corpus. Whatever
+//! a source leaves out is counted by reason ([`Drops`]).
 
+mod bytes;
+mod groups;
+mod inputs;
+mod jsonl;
 mod lines;
-mod sentences;
+mod parquet;
 mod text;
+mod weights;
 mod wikiextractor;
+mod wikipedia;
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::Read;
 
 use serde::{Deserialize, Serialize};
 
+use crate::drops::Drops;
 use crate::error::{Error, Result};
-use crate::sample;
+use bytes::{Reader, compression};
 use lines::Lines;
+use wikipedia::{Pages, RawPage};
 
-pub use sentences::split_sentences;
+pub(crate) use groups::for_each_group;
+pub use inputs::{Input, InputSpec, TEXT_FIELD, expand};
+pub(crate) use weights::copies;
+pub use weights::{Mixture, SourceRecord};
 
 /// The input that means the embedded sample corpus.
 pub const SAMPLE_INPUT: &str = "sample";
+/// Longest line, record or page that is read, in bytes; a longer one is left out and counted.
+pub const LONGEST_RECORD: usize = 32 << 20;
+/// A document of the `text` format that grows to this many bytes is cut there, between two lines.
+pub const LONGEST_DOCUMENT: usize = 16 << 20;
 
-/// How a corpus file marks its documents.
+/// How a corpus file marks its documents. Each may also be compressed, except `parquet`, which is so inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
-    /// Look at each file: `wikiextractor` when it begins with `<doc `, else `text`. So one corpus may mix both.
+    /// Look at each file's name and beginning; `text` when neither says more. So one corpus may mix formats.
     #[default]
     Auto,
     /// One sentence or paragraph a line, a blank line between documents.
     Text,
     /// What WikiExtractor writes: `<doc id=".." url=".." title="..">`, a title line, paragraphs, `</doc>`.
     Wikiextractor,
+    /// A MediaWiki dump (`pages-articles.xml`).
+    WikipediaXml,
+    /// One JSON object a line, the text in one of its fields.
+    Jsonl,
+    /// A Parquet file, the text in one of its columns.
+    Parquet,
 }
 
-/// One corpus file, or one text of the embedded sample.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Input {
-    /// The file's path; for the sample `sample/NAME`.
-    pub path: PathBuf,
-    embedded: Option<&'static str>,
+/// What to do about a line, record or page that cannot be used: bytes that are not UTF-8, or malformed JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unreadable {
+    /// An error that names the file and the place.
+    #[default]
+    Stop,
+    /// It is left out and counted.
+    Skip,
 }
 
-impl Input {
-    /// Number of bytes, 0 when that cannot be told (reading the file will say why).
-    pub fn bytes(&self) -> u64 {
-        match self.embedded {
-            Some(text) => text.len() as u64,
-            None => fs::metadata(&self.path).map_or(0, |metadata| metadata.len()),
-        }
+impl Unreadable {
+    /// Whether this is the default.
+    pub fn is_stop(&self) -> bool {
+        *self == Unreadable::Stop
     }
+}
+
+/// How corpus files are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReadOptions {
+    /// The format of inputs that do not say otherwise.
+    pub format: Format,
+    /// What to do about a line, record or page that cannot be used.
+    pub unreadable: Unreadable,
 }
 
 /// What was read from one corpus file: enough to tell later whether it is still the same.
@@ -60,7 +90,10 @@ pub struct InputRecord {
     pub path: String,
     /// The format it was read as, never `auto`.
     pub format: Format,
-    /// Its length in bytes.
+    /// The JSON field or Parquet column of the text; none for other formats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Its length in bytes, as it lies on disk.
     pub bytes: u64,
     /// SHA-256 of its bytes.
     pub sha256: String,
@@ -71,108 +104,152 @@ pub struct InputRecord {
 pub struct Document {
     /// Its lines, trimmed and not empty, in order. A line is a paragraph or a sentence.
     pub paragraphs: Vec<String>,
+    /// Which of the given inputs it comes from, from 0.
+    pub source: usize,
+    /// True when it was cut because of its length and the next document is its continuation.
+    pub continues: bool,
 }
 
-/// Turns what a user gives as input (globs, files, folders, or [`SAMPLE_INPUT`]) into the list of files.
-///
-/// Folders are walked, hidden files left out. Each pattern's files come sorted by path, a file named twice comes once, so the
-/// list does not depend on the file system.
-///
-/// # Errors
-/// [`Error::Input`] for a pattern that is not valid or names no file.
-pub fn expand(patterns: &[String]) -> Result<Vec<Input>> {
-    let mut inputs = Vec::new();
-    let mut seen = BTreeSet::new();
-    for pattern in patterns {
-        if pattern == SAMPLE_INPUT {
-            for (name, text) in sample::corpus() {
-                let path = Path::new(SAMPLE_INPUT).join(name);
-                if seen.insert(path.clone()) {
-                    inputs.push(Input { path, embedded: Some(*text) });
-                }
-            }
-            continue;
-        }
-        let mut files = Vec::new();
-        for path in matches(pattern)? {
-            walk(&path, &mut files)?;
-        }
-        if files.is_empty() {
-            return Err(Error::Input {
-                pattern: pattern.clone(),
-                reason: "no file matches. Check the path; quote a pattern with * so that the shell leaves it alone"
-                    .into(),
-            });
-        }
-        files.sort();
-        for path in files {
-            if seen.insert(path.clone()) {
-                inputs.push(Input { path, embedded: None });
-            }
-        }
-    }
-    if inputs.is_empty() {
-        return Err(Error::Setting {
-            name: "input",
-            reason: "no input given. Name a file, a folder, a pattern, or `sample`".into(),
-        });
-    }
-    Ok(inputs)
+/// A document made of the lines of a text.
+fn document_of(text: &str) -> Document {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    Document { paragraphs: lines.map(String::from).collect(), ..Document::default() }
 }
 
-/// The paths a pattern names. A path that exists is taken as it is, even when it holds characters special to globs.
-fn matches(pattern: &str) -> Result<Vec<PathBuf>> {
-    if Path::new(pattern).exists() {
-        return Ok(vec![PathBuf::from(pattern)]);
-    }
-    let bad = |reason: String| Error::Input { pattern: pattern.to_string(), reason };
-    glob::glob(pattern)
-        .map_err(|e| bad(format!("not a valid pattern: {e}")))?
-        .map(|entry| entry.map_err(|e| bad(format!("cannot be searched: {e}"))))
-        .collect()
+/// What a file holds, as it comes out of the sequential part of reading.
+#[derive(Debug)]
+enum Item {
+    Document(Document),
+    Page(RawPage),
 }
 
-fn walk(path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    if !path.is_dir() {
-        files.push(path.to_owned());
-        return Ok(());
-    }
-    for entry in fs::read_dir(path).map_err(Error::io("read", path))? {
-        let entry = entry.map_err(Error::io("read", path))?;
-        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
-            walk(&entry.path(), files)?;
+impl Item {
+    /// Length in bytes, about.
+    fn bytes(&self) -> usize {
+        match self {
+            Item::Document(document) => document.paragraphs.iter().map(|paragraph| paragraph.len() + 1).sum(),
+            Item::Page(page) => page.len(),
         }
     }
-    Ok(())
+}
+
+/// A file in its format.
+enum Source {
+    Text(Lines),
+    Wikiextractor(Lines),
+    WikipediaXml(Pages),
+    Jsonl(jsonl::Records, Lines),
+    Parquet(Box<parquet::Rows>),
 }
 
 /// Streams the documents of one input. Iterate to its end, then ask for [`record`](Documents::record).
 pub struct Documents {
-    lines: Lines,
+    source: Source,
     format: Format,
-    path: PathBuf,
+    input: Input,
+    /// What pages left out; the sources count the rest themselves.
+    drops: Drops,
     finished: bool,
 }
 
 impl Documents {
-    /// Opens an input and, for [`Format::Auto`], looks at how it begins.
+    /// Opens an input and, for [`Format::Auto`], looks at its name and how it begins.
     ///
     /// # Errors
-    /// [`Error::Io`] when it cannot be opened or read.
-    pub fn open(input: &Input, format: Format) -> Result<Self> {
-        let mut lines = Lines::open(&input.path, input.embedded)?;
-        let format = match format {
-            Format::Auto if lines.begins_with(b"<doc ")? => Format::Wikiextractor,
-            Format::Auto => Format::Text,
-            given => given,
+    /// [`Error::Io`] when it cannot be opened or read, [`Error::Compressed`], [`Error::Parquet`].
+    pub fn open(input: &Input, opts: ReadOptions) -> Result<Self> {
+        let Input { path, embedded, text, .. } = input;
+        let unreadable = opts.unreadable;
+        let given = input.format.unwrap_or(opts.format);
+        let (compression, name) = if embedded.is_some() { (None, path.clone()) } else { compression(path) };
+        let ending = name.extension().map(|ending| ending.to_ascii_lowercase().to_string_lossy().into_owned());
+        let by_ending = match (given, ending.as_deref()) {
+            (Format::Auto, Some("parquet")) => Format::Parquet,
+            (Format::Auto, Some("jsonl" | "ndjson")) => Format::Jsonl,
+            _ => given,
         };
-        Ok(Documents { lines, format, path: input.path.clone(), finished: false })
+        let is_parquet = by_ending == Format::Parquet
+            || (given == Format::Auto && compression.is_none() && embedded.is_none() && begins_as_parquet(input)?);
+        let (source, format) = if is_parquet {
+            if compression.is_some() {
+                return Err(Error::Parquet {
+                    path: path.clone(),
+                    reason: "a Parquet file is read at any place in it, which a compressed one does not allow. Decompress it; its columns are compressed inside".into(),
+                });
+            }
+            (Source::Parquet(Box::new(parquet::Rows::open(path, text, unreadable)?)), Format::Parquet)
+        } else {
+            let mut reader = Reader::open(path, *embedded)?;
+            let format = match by_ending {
+                Format::Auto => by_beginning(reader.head()?),
+                known => known,
+            };
+            let source = match format {
+                Format::WikipediaXml => Source::WikipediaXml(Pages::new(reader, path, unreadable)),
+                Format::Wikiextractor => Source::Wikiextractor(Lines::new(reader, path, unreadable)),
+                Format::Jsonl => Source::Jsonl(jsonl::Records::new(text), Lines::new(reader, path, unreadable)),
+                _ => Source::Text(Lines::new(reader, path, unreadable)),
+            };
+            (source, format)
+        };
+        Ok(Documents { source, format, input: input.clone(), drops: Drops::default(), finished: false })
     }
 
-    /// What was read. Complete only after the last document.
-    pub fn record(self) -> InputRecord {
-        let (sha256, bytes) = self.lines.finish();
-        InputRecord { path: self.path.to_string_lossy().into_owned(), format: self.format, bytes, sha256 }
+    /// What comes next, not worked on yet.
+    fn next_item(&mut self) -> Result<Option<Item>> {
+        if self.finished {
+            return Ok(None);
+        }
+        let item = match &mut self.source {
+            Source::Text(lines) => text::next_document(lines).map(|found| found.map(Item::Document)),
+            Source::Wikiextractor(lines) => wikiextractor::next_document(lines).map(|found| found.map(Item::Document)),
+            Source::Jsonl(records, lines) => records.next_document(lines).map(|found| found.map(Item::Document)),
+            Source::Parquet(rows) => rows.next_document().map(|found| found.map(Item::Document)),
+            Source::WikipediaXml(pages) => pages.next_page().map(|found| found.map(Item::Page)),
+        };
+        // After an error, or at the end, there is nothing more to read.
+        self.finished = !matches!(item, Ok(Some(_)));
+        item
+    }
+
+    /// Bytes of the file on disk that were used up, about: for telling how far the work has come.
+    pub fn position(&self) -> u64 {
+        match &self.source {
+            Source::Text(lines) | Source::Wikiextractor(lines) | Source::Jsonl(_, lines) => lines.position(),
+            Source::WikipediaXml(pages) => pages.position(),
+            Source::Parquet(rows) => rows.position(),
+        }
+    }
+
+    /// What was left out so far.
+    pub fn drops(&self) -> Drops {
+        let mut drops = self.drops.clone();
+        drops.merge(match &self.source {
+            Source::Text(lines) | Source::Wikiextractor(lines) | Source::Jsonl(_, lines) => &lines.drops,
+            Source::WikipediaXml(pages) => &pages.drops,
+            Source::Parquet(rows) => &rows.drops,
+        });
+        drops
+    }
+
+    /// What was read. What is left of the file is read for its digest.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it cannot be read.
+    pub fn record(self) -> Result<InputRecord> {
+        let (sha256, bytes) = match self.source {
+            Source::Text(lines) | Source::Wikiextractor(lines) | Source::Jsonl(_, lines) => lines.finish()?,
+            Source::WikipediaXml(pages) => pages.finish()?,
+            Source::Parquet(rows) => rows.finish()?,
+        };
+        let text = matches!(self.format, Format::Jsonl | Format::Parquet).then_some(self.input.text);
+        Ok(InputRecord {
+            path: self.input.path.to_string_lossy().into_owned(),
+            format: self.format,
+            text,
+            bytes,
+            sha256,
+        })
     }
 }
 
@@ -180,61 +257,51 @@ impl Iterator for Documents {
     type Item = Result<Document>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.finished {
-            return None;
+        loop {
+            let (bytes, outcome) = match self.next_item() {
+                Ok(Some(Item::Document(document))) => {
+                    return Some(Ok(Document { source: self.input.source, ..document }));
+                }
+                Ok(Some(Item::Page(page))) => (page.len(), page.article()),
+                Ok(None) => return None,
+                Err(error) => return Some(Err(error)),
+            };
+            match outcome {
+                Ok(Ok(document)) => return Some(Ok(Document { source: self.input.source, ..document })),
+                Ok(Err(reason)) => self.drops.document(reason, bytes),
+                Err(error) => {
+                    self.finished = true;
+                    return Some(Err(error));
+                }
+            }
         }
-        let document = match self.format {
-            Format::Wikiextractor => wikiextractor::next_document(&mut self.lines),
-            Format::Auto | Format::Text => text::next_document(&mut self.lines),
-        };
-        // After an error, or at the end, there is nothing more to read.
-        self.finished = !matches!(document, Ok(Some(_)));
-        document.transpose()
     }
+}
+
+/// The format that a file's first bytes speak for.
+fn by_beginning(head: &[u8]) -> Format {
+    let head = head.strip_prefix("\u{feff}".as_bytes()).unwrap_or(head).trim_ascii_start();
+    match head {
+        _ if head.starts_with(b"<doc ") => Format::Wikiextractor,
+        _ if wikipedia::is_dump(head) => Format::WikipediaXml,
+        _ if head.starts_with(b"{\"") => Format::Jsonl,
+        _ => Format::Text,
+    }
+}
+
+fn begins_as_parquet(input: &Input) -> Result<bool> {
+    let file = File::open(&input.path).map_err(Error::io("open", &input.path))?;
+    let mut begin = Vec::new();
+    file.take(4).read_to_end(&mut begin).map_err(Error::io("read", &input.path))?;
+    Ok(begin == b"PAR1")
 }
 
 /// The record of an input without its documents: for asking whether a corpus is the one a dataset was made from.
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be read.
-pub(crate) fn record_of(input: &Input, format: Format) -> Result<InputRecord> {
-    let mut documents = Documents::open(input, format)?;
-    documents.lines.skip_to_end()?;
-    Ok(documents.record())
-}
-
-/// Reads all inputs in order and hands their documents over in groups of about `group_bytes` of text.
-///
-/// Groups exist so that a group's documents can be worked on in parallel while memory stays bounded.
-///
-/// # Errors
-/// Those of reading, and those of `each`.
-pub(crate) fn for_each_group(
-    inputs: &[Input],
-    format: Format,
-    group_bytes: usize,
-    mut each: impl FnMut(Vec<Document>) -> Result<()>,
-) -> Result<Vec<InputRecord>> {
-    let mut records = Vec::with_capacity(inputs.len());
-    let mut group = Vec::new();
-    let mut bytes = 0;
-    for input in inputs {
-        let mut documents = Documents::open(input, format)?;
-        for document in &mut documents {
-            let document = document?;
-            bytes += document.paragraphs.iter().map(String::len).sum::<usize>();
-            group.push(document);
-            if bytes >= group_bytes {
-                each(std::mem::take(&mut group))?;
-                bytes = 0;
-            }
-        }
-        records.push(documents.record());
-    }
-    if !group.is_empty() {
-        each(group)?;
-    }
-    Ok(records)
+pub(crate) fn record_of(input: &Input, opts: ReadOptions) -> Result<InputRecord> {
+    Documents::open(input, opts)?.record()
 }
 
 #[cfg(test)]
@@ -243,53 +310,19 @@ mod tests {
 
     use super::*;
 
-    fn folder() -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir_all(dir.path().join("b/c")).unwrap();
-        fs::write(dir.path().join("b/c/two.txt"), "One.\n\nTwo.\n").unwrap();
-        fs::write(dir.path().join("b/.hidden"), "no").unwrap();
-        fs::write(dir.path().join("a.txt"), "<doc id=\"1\" url=\"u\" title=\"T\">\nT\n\nThree.\n</doc>\n").unwrap();
-        dir
-    }
-
     #[test]
-    fn folders_are_walked_and_files_come_once_and_sorted() {
-        let dir = folder();
-        let root = dir.path().to_str().unwrap().to_string();
-        let names = |patterns: &[String]| -> Vec<String> {
-            expand(patterns)
-                .unwrap()
-                .iter()
-                .map(|i| i.path.strip_prefix(dir.path()).unwrap().to_string_lossy().into_owned())
-                .collect()
-        };
-        assert_eq!(names(std::slice::from_ref(&root)), ["a.txt", "b/c/two.txt"]);
-        assert_eq!(names(&[format!("{root}/*.txt"), root.clone()]), ["a.txt", "b/c/two.txt"]);
-        assert_eq!(names(&[format!("{root}/b/**/*.txt")]), ["b/c/two.txt"]);
-    }
-
-    #[test]
-    fn a_pattern_without_files_is_a_wrong_request() {
-        let error = expand(&["/nowhere/*.txt".to_string()]).unwrap_err();
-        assert!(error.is_request() && error.to_string().contains("/nowhere/*.txt"), "{error}");
-        assert!(expand(&["a[".to_string()]).unwrap_err().is_request());
-        assert!(expand(&[]).unwrap_err().is_request());
-    }
-
-    #[test]
-    fn the_format_of_each_file_is_seen() {
-        let dir = folder();
-        let inputs = expand(&[dir.path().to_str().unwrap().to_string()]).unwrap();
-        let mut paragraphs = Vec::new();
-        let records = for_each_group(&inputs, Format::Auto, 1, |group| {
-            paragraphs.extend(group.into_iter().map(|d| d.paragraphs));
-            Ok(())
-        })
-        .unwrap();
-        assert_eq!(paragraphs, [["Three."], ["One."], ["Two."]]);
-        assert_eq!(records[0].format, Format::Wikiextractor);
-        assert_eq!(records[1].format, Format::Text);
-        assert_eq!(records[0], record_of(&inputs[0], Format::Auto).unwrap());
-        assert_eq!(records[1].bytes, 11);
+    fn the_beginning_of_a_file_speaks_for_its_format() {
+        for (head, format) in [
+            ("\u{feff} <doc id=\"1\">", Format::Wikiextractor),
+            ("<mediawiki xmlns=\"x\">", Format::WikipediaXml),
+            ("<?xml version=\"1.0\"?>\n<mediawiki>", Format::WikipediaXml),
+            ("\n  <page>\n", Format::WikipediaXml),
+            ("<?xml version=\"1.0\"?>\n<html>", Format::Text),
+            ("{\"id\": 1}", Format::Jsonl),
+            ("{ braces }", Format::Text),
+            ("", Format::Text),
+        ] {
+            assert_eq!(by_beginning(head.as_bytes()), format, "{head}");
+        }
     }
 }

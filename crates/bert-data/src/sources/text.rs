@@ -1,35 +1,40 @@
 //! The `text` format: one sentence or paragraph a line, a blank line between documents.
 
-use super::Document;
 use super::lines::Lines;
+use super::{Document, LONGEST_DOCUMENT};
 use crate::error::Result;
 
-/// The next document, or none at the end of the file. Never an empty one.
+/// The next document, or none at the end of the file. Never an empty one. A very long document comes in parts.
 pub(super) fn next_document(lines: &mut Lines) -> Result<Option<Document>> {
     let mut paragraphs = Vec::new();
-    while let Some(line) = lines.next()? {
+    let mut bytes = 0;
+    while bytes < LONGEST_DOCUMENT
+        && let Some(line) = lines.next()?
+    {
         let line = line.trim();
         if !line.is_empty() {
+            bytes += line.len();
             paragraphs.push(line.to_string());
         } else if !paragraphs.is_empty() {
             break;
         }
     }
-    Ok((!paragraphs.is_empty()).then_some(Document { paragraphs }))
+    let continues = bytes >= LONGEST_DOCUMENT;
+    Ok((!paragraphs.is_empty()).then_some(Document { paragraphs, continues, ..Document::default() }))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::path::Path;
-
+    use super::super::Unreadable;
+    use super::super::lines::lines_of;
     use super::*;
 
     #[test]
     fn blank_lines_divide_documents() {
         let text = "\n \nA b.\n  C d. \n\t\n\n\nE f.";
-        let mut lines = Lines::open(Path::new("x"), Some(text)).unwrap();
+        let mut lines = lines_of(text, Unreadable::Stop).unwrap();
         let mut documents = Vec::new();
         while let Some(document) = next_document(&mut lines).unwrap() {
             documents.push(document.paragraphs);

@@ -1,7 +1,8 @@
 //! The `wikiextractor` format: `<doc id=".." url=".." title="..">`, the title on a line of its own, paragraphs, `</doc>`.
 
-use super::Document;
 use super::lines::Lines;
+use super::{Document, LONGEST_RECORD};
+use crate::drops::Reason;
 use crate::error::Result;
 
 /// The next article, without its title line and without left-over markup, or none at the end of the file. An article may
@@ -22,6 +23,7 @@ pub(super) fn next_document(lines: &mut Lines) -> Result<Option<Document>> {
         }
     };
     let mut paragraphs = Vec::new();
+    let mut bytes = 0;
     let mut first = true;
     loop {
         let Some(line) = lines.next()? else {
@@ -31,7 +33,10 @@ pub(super) fn next_document(lines: &mut Lines) -> Result<Option<Document>> {
         };
         let line = line.trim();
         if line == "</doc>" {
-            return Ok(Some(Document { paragraphs }));
+            if bytes > LONGEST_RECORD {
+                lines.drops.document(Reason::TooLong, bytes);
+            }
+            return Ok(Some(Document { paragraphs, ..Document::default() }));
         }
         if line.starts_with("<doc ") && line.ends_with('>') {
             return Err(lines.malformed("an article begins before the one above has ended with </doc>"));
@@ -41,7 +46,11 @@ pub(super) fn next_document(lines: &mut Lines) -> Result<Option<Document>> {
         first = first && line.is_empty();
         let text = without_tags(line);
         if !is_title && !text.is_empty() {
+            bytes += text.len();
             paragraphs.push(text);
+        }
+        if bytes > LONGEST_RECORD {
+            paragraphs.clear();
         }
     }
 }
@@ -92,13 +101,13 @@ fn without_tags(line: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::path::Path;
-
+    use super::super::Unreadable;
+    use super::super::lines::lines_of;
     use super::*;
     use crate::error::Error;
 
     fn read(text: &'static str) -> Result<Vec<Vec<String>>> {
-        let mut lines = Lines::open(Path::new("wiki_00"), Some(text))?;
+        let mut lines = lines_of(text, Unreadable::Stop)?;
         let mut documents = Vec::new();
         while let Some(document) = next_document(&mut lines)? {
             documents.push(document.paragraphs);

@@ -6,9 +6,11 @@ use ahash::AHashMap;
 use rayon::prelude::*;
 
 use super::LONGEST_WORD;
+use crate::cleaning::{Cleaner, CleaningOptions};
+use crate::drops::Drops;
 use crate::error::Result;
 use crate::progress::Progress;
-use crate::sources::{self, Format, Input};
+use crate::sources::{self, Input, ReadOptions};
 use crate::tokenizer::{CUTS, Normalization, WordPiece};
 
 /// Text read at a time for each thread, in bytes.
@@ -20,7 +22,8 @@ type Counts = AHashMap<Box<str>, u64>;
 /// white space and punctuation, punctuation marks words of their own.
 pub(super) fn count_words(
     inputs: &[Input],
-    format: Format,
+    reading: ReadOptions,
+    cleaning: &CleaningOptions,
     normalization: Normalization,
     progress: &dyn Progress,
 ) -> Result<Vec<(Box<str>, u64)>> {
@@ -28,8 +31,12 @@ pub(super) fn count_words(
     progress.start("counting words", Some(inputs.iter().map(Input::bytes).sum()), "bytes");
     // One table a thread, so that threads do not wait for each other; sums do not depend on who counted what.
     let tables: Vec<Mutex<Counts>> = (0..workers).map(|_| Mutex::default()).collect();
-    sources::for_each_group(inputs, format, GROUP_BYTES_PER_WORKER * workers, |group| {
-        let lines: Vec<&String> = group.iter().flat_map(|document| &document.paragraphs).collect();
+    let mut cleaner = Cleaner::new(cleaning)?;
+    let mut drops = Drops::default();
+    let read = sources::for_each_group(inputs, reading, GROUP_BYTES_PER_WORKER * workers, |group| {
+        let cleaned = cleaner.clean(group.documents);
+        cleaned.iter().for_each(|cleaned| cleaned.count_dropped(&mut drops));
+        let lines: Vec<&String> = cleaned.iter().flat_map(|cleaned| &cleaned.document.paragraphs).collect();
         lines.par_chunks(512).for_each(|lines| {
             let thread = rayon::current_thread_index().unwrap_or(0) % workers;
             let mut table = tables[thread].lock().unwrap_or_else(PoisonError::into_inner);
@@ -37,9 +44,10 @@ pub(super) fn count_words(
                 add(&mut table, piece, 1);
             }
         });
-        progress.advance(lines.iter().map(|line| line.len() as u64 + 1).sum());
+        progress.advance(group.bytes);
         Ok(())
     })?;
+    drops.merge(&read.drops);
 
     let mut raw = Counts::default();
     for table in tables {
@@ -74,7 +82,7 @@ pub(super) fn count_words(
     let mut words: Vec<(Box<str>, u64)> = words.into_iter().collect();
     words.par_sort_unstable();
     progress.finish(&format!(
-        "counted {} words, {} of them different",
+        "counted {} words, {} of them different; left out: {drops}",
         words.iter().map(|(_, count)| count).sum::<u64>(),
         words.len()
     ));

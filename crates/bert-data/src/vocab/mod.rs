@@ -9,9 +9,10 @@ mod merge;
 
 use std::path::Path;
 
+use crate::cleaning::CleaningOptions;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
-use crate::sources::{self, Format};
+use crate::sources::{self, Format, ReadOptions, Unreadable};
 use crate::staging::Staging;
 use crate::tokenizer::{Normalization, SPECIAL_TOKENS, WordPiece};
 
@@ -27,6 +28,10 @@ pub struct VocabOptions {
     pub input: Vec<String>,
     /// How the files mark their documents.
     pub format: Format,
+    /// What to do about a line, record or page that cannot be used.
+    pub unreadable: Unreadable,
+    /// What is taken out of the corpus before words are counted.
+    pub cleaning: CleaningOptions,
     /// Number of tokens, special tokens included. A small corpus may give fewer.
     pub size: usize,
     /// Lower-case the text and take its accents off (an "uncased" vocabulary).
@@ -45,6 +50,8 @@ impl Default for VocabOptions {
         VocabOptions {
             input: Vec::new(),
             format: Format::Auto,
+            unreadable: Unreadable::Stop,
+            cleaning: CleaningOptions::default(),
             size: 30_522,
             lowercase: true,
             min_frequency: 2,
@@ -67,8 +74,9 @@ pub fn train(opts: &VocabOptions, progress: &dyn Progress) -> Result<WordPiece> 
     }
     let inputs = sources::expand(&opts.input)?;
     let pool = crate::workers::pool(opts.workers)?;
-    let words =
-        pool.install(|| count::count_words(&inputs, opts.format, Normalization::bert(opts.lowercase), progress))?;
+    let reading = ReadOptions { format: opts.format, unreadable: opts.unreadable };
+    let normalization = Normalization::bert(opts.lowercase);
+    let words = pool.install(|| count::count_words(&inputs, reading, &opts.cleaning, normalization, progress))?;
     if words.is_empty() {
         return Err(Error::EmptyCorpus { inputs: opts.input.join(", ") });
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod cleaning;
 mod command_line;
 mod corpus;
 mod loading;
@@ -11,5 +12,6 @@ mod pairs;
 mod parts;
 mod real_tasks;
 mod same_bytes;
+mod sources;
 mod stopped;
 mod verifying;
