@@ -71,7 +71,7 @@ fn filled(smallest: &[u64; PLACES]) -> [u8; PLACES] {
         // A document with a run has a place that is not empty, and the search comes to every place.
         while smallest[from] == u64::MAX && attempt < 64 * PLACES as u64 {
             attempt += 1;
-            from = ((mix(place as u64 ^ (attempt << 32)) >> 32) * PLACES as u64 >> 32) as usize;
+            from = (((mix(place as u64 ^ (attempt << 32)) >> 32) * PLACES as u64) >> 32) as usize;
         }
         mix(smallest[from]) as u8
     })

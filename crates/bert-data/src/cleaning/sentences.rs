@@ -185,7 +185,7 @@ fn is_no_end(before: &str, after: &str) -> bool {
             || (number.starts_with(roman) && next.chars().all(|c| roman(c.to_ascii_uppercase())) && next != "i");
     }
     // "J.R." and "U.S." are initials in a row.
-    let is_dotted = word.split('.').all(|part| is_initial(part)) && word.contains('.');
+    let is_dotted = word.split('.').all(is_initial) && word.contains('.');
     (MAY_END.contains(&lower.as_str()) || is_dotted) && !next_begins
 }
 

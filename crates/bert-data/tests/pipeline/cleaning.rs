@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use bert_data::build::{BuildOptions, Sentences, build};
+use bert_data::build::{BuildOptions, Part, Sentences, build, merge};
 use bert_data::cleaning::{CleaningOptions, split_sentences};
 use bert_data::drops::Reason;
 use bert_data::manifest::Manifest;
@@ -186,5 +186,41 @@ fn near_duplicates_do_not_depend_on_threads() {
     for workers in [2, 4] {
         let other = manifest(workers);
         assert_eq!((one.dropped.clone(), one.corpus), (other.dropped, other.corpus));
+    }
+}
+
+#[test]
+fn parts_leave_out_together_what_one_machine_leaves_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = (dir.path().join("a.txt"), dir.path().join("b.jsonl"));
+    let word = |n: usize| n.to_string().bytes().map(|digit| char::from(b'a' + digit - b'0')).collect::<String>();
+    // Every third document is that before it; every document has the same first line.
+    let document = |n: usize| format!("Menu\nThis is {}. It ends.\n", word(if n % 3 == 2 { n - 1 } else { n }));
+    fs::write(&first, (0..60).map(|n| document(n) + "\n").collect::<String>()).unwrap();
+    let records = (60..120).map(|n| serde_json::json!({ "text": document(n) }).to_string() + "\n");
+    fs::write(&second, records.chain(["{\"text\": null}\n".to_string()]).collect::<String>()).unwrap();
+    let tok = tokenizer();
+    let options = |output: &str, part: Option<Part>| {
+        let mut input: Vec<String> = [&first, &second].map(|path| path.to_str().unwrap().to_string()).to_vec();
+        input[0].push_str(":weight=1.5");
+        let cleaning = CleaningOptions { line_repeats: 10, ..CleaningOptions::default() };
+        let output = dir.path().join(output);
+        BuildOptions { input, cleaning, seq_len: 16, workers: 2, validation: 0.1, part, output, ..Default::default() }
+    };
+    let whole = build(&options("whole", None), &tok, &Silent).unwrap();
+    assert_eq!(whole.dropped.get(Reason::DuplicateDocument).documents, 40);
+    assert_eq!(whole.dropped.get(Reason::RepeatedLine).lines, 70);
+    assert_eq!(whole.dropped.get(Reason::NoTextField).documents, 1);
+    let parts: Vec<_> = (0..4)
+        .map(|index| {
+            let options = options(&format!("part-{index}"), Some(Part { index, of: 4 }));
+            build(&options, &tok, &Silent).unwrap();
+            options.output
+        })
+        .collect();
+    let merged = merge(&parts, &dir.path().join("merged"), false, &Silent).unwrap();
+    assert_eq!((&merged.dropped, &merged.corpus, &merged.sources), (&whole.dropped, &whole.corpus, &whole.sources));
+    for (merged, whole) in merged.splits.iter().zip(&whole.splits) {
+        assert_eq!((merged.documents, merged.tokens), (whole.documents, whole.tokens));
     }
 }

@@ -243,14 +243,15 @@ impl<'a> Scanner<'a> {
     fn closing_brackets(&mut self) {
         let is_block = |kind| matches!(kind, Kind::Template | Kind::Table | Kind::Element(_));
         let innermost = self.frames.last().map(|frame| frame.kind);
-        if self.rest().starts_with("]]") && innermost != Some(Kind::External) {
-            if let Some(index) = self.find(Kind::Link, is_block) {
-                self.at += 2;
-                if let Some(frame) = self.close(index) {
-                    self.link(&frame);
-                }
-                return;
+        if self.rest().starts_with("]]")
+            && innermost != Some(Kind::External)
+            && let Some(index) = self.find(Kind::Link, is_block)
+        {
+            self.at += 2;
+            if let Some(frame) = self.close(index) {
+                self.link(&frame);
             }
+            return;
         }
         match self.find(Kind::External, |kind| is_block(kind) || kind == Kind::Link) {
             Some(index) => {
