@@ -139,11 +139,12 @@ fn normalization_of(tokenizer: &Value) -> Option<Normalization> {
 }
 
 /// True when a token other than a bracketed placeholder (`[MASK]`, `<S>`) has a capital letter, which lower-cased text never has.
+/// Capitals without a small letter, such as the ℝ in the released uncased vocabulary, are no sign: lower-casing leaves them.
 fn has_capitals(tokens: &[String]) -> bool {
     tokens
         .iter()
         .filter(|token| !(token.starts_with(['[', '<']) && token.ends_with([']', '>'])))
-        .any(|token| token.chars().any(char::is_uppercase))
+        .any(|token| token.chars().any(|c| !c.to_lowercase().eq([c])))
 }
 
 /// Writes the folder's four files.
@@ -186,4 +187,16 @@ fn tokenizer_json(tok: &WordPiece, dir: &Path) -> Result<String> {
             path: dir.to_owned(),
             reason: format!("cannot be written as {TOKENIZER}: {e}"),
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_capitals;
+
+    #[test]
+    fn only_capitals_that_lower_casing_changes_make_a_vocabulary_cased() {
+        let cased = |tokens: &[&str]| has_capitals(&tokens.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert!(!cased(&["[UNK]", "<S>", "the", "##s", "ℝ", "##ℝ", "中"]));
+        assert!(cased(&["the", "##S"]) && cased(&["É"]));
+    }
 }

@@ -205,7 +205,7 @@ fn parts_leave_out_together_what_one_machine_leaves_out() {
         input[0].push_str(":weight=1.5");
         let cleaning = CleaningOptions { line_repeats: 10, ..CleaningOptions::default() };
         let output = dir.path().join(output);
-        BuildOptions { input, cleaning, seq_len: 16, workers: 2, validation: 0.1, part, output, ..Default::default() }
+        BuildOptions { input, cleaning, seq_len: 16, workers: 2, validation: 0.3, part, output, ..Default::default() }
     };
     let whole = build(&options("whole", None), &tok, &Silent).unwrap();
     assert_eq!(whole.dropped.get(Reason::DuplicateDocument).documents, 40);
