@@ -42,14 +42,17 @@ impl Dropout {
         key[1] ^= (self.pass >> 32) as u32;
         for (group, out) in out.chunks_mut(COLUMNS).enumerate() {
             let words = philox_wide(key, [(group * WIDE) as u32, row, self.site, self.pass as u32]);
-            // 128 columns: for each word its 16 low halves, then its 16 high halves.
+            // 128 columns: for each word its 16 low halves, then its 16 high halves. One long loop decides on all of them:
+            // of short ones the compiler makes four lanes instead of sixteen.
+            let (mut low, mut high) = ([0f32; COLUMNS / 2], [0f32; COLUMNS / 2]);
+            for (i, word) in words.as_flattened().iter().enumerate() {
+                low[i] = if word & 0xFFFF < self.threshold { 0.0 } else { self.scale };
+                high[i] = if word >> 16 < self.threshold { 0.0 } else { self.scale };
+            }
             let mut mask = [0f32; COLUMNS];
-            for (mask, words) in mask.chunks_exact_mut(2 * WIDE).zip(&words) {
-                for lane in 0..WIDE {
-                    let (low, high) = (words[lane] & 0xFFFF, words[lane] >> 16);
-                    mask[lane] = if low < self.threshold { 0.0 } else { self.scale };
-                    mask[WIDE + lane] = if high < self.threshold { 0.0 } else { self.scale };
-                }
+            for (word, mask) in mask.chunks_exact_mut(2 * WIDE).enumerate() {
+                mask[..WIDE].copy_from_slice(&low[word * WIDE..][..WIDE]);
+                mask[WIDE..].copy_from_slice(&high[word * WIDE..][..WIDE]);
             }
             out.copy_from_slice(&mask[..out.len()]);
         }

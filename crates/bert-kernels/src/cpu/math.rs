@@ -5,18 +5,20 @@
 /// e^x, relative error below 2e-7 in [-87, 88], clamped outside. Cody-Waite reduction, degree-5 polynomial.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
-    const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23: adding it rounds to an integer
+    const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23: adding it rounds to an integer, which the low bits then hold
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     let x = x.clamp(-87.0, 88.0);
-    let n = (x * std::f32::consts::LOG2_E + ROUND) - ROUND;
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
     let r = (-n).mul_add(LN2_LOW, (-n).mul_add(LN2_HIGH, x));
     let mut p = 1.987_569_1e-4f32;
     for coefficient in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
         p = p.mul_add(r, coefficient);
     }
     let y = p.mul_add(r * r, r) + 1.0;
-    f32::from_bits((y.to_bits() as i32 + ((n as i32) << 23)) as u32)
+    // Not `n as i32`: that cast saturates, and the compiler does it lane by lane.
+    f32::from_bits(y.to_bits().wrapping_add(shifted.to_bits() << 23))
 }
 
 /// The error function, absolute error below 2e-7: a rational minimax approximation on [-4, 4].

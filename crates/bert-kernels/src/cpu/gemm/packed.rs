@@ -19,6 +19,8 @@ const COLUMNS: usize = 32;
 const DEPTH: usize = 384;
 /// Rows of the left operand that a task packs at once: with [`DEPTH`] a quarter of a second-level cache of 1 MiB.
 const BLOCK: usize = 12 * ROWS;
+/// How far ahead of their use the floats of a panel are fetched.
+const AHEAD: usize = 12 * COLUMNS;
 /// Floats of the right operand that are packed at once, for all tasks: 8 MiB, a share of the last-level cache.
 const SHARED_FLOATS: usize = 2 << 20;
 
@@ -162,7 +164,14 @@ impl Tiles<'_> {
         let (mut l, mut r) = (left.as_ptr(), right.as_ptr());
         // SAFETY: both pieces are as long as the assertion says; the target is the caller's promise.
         unsafe {
+            for i in 0..row_count {
+                let target = self.target.at((row + i) * self.row_stride + self.first + column);
+                _mm_prefetch::<_MM_HINT_T0>(target.cast());
+                _mm_prefetch::<_MM_HINT_T0>(target.wrapping_add(16).cast());
+            }
             for _ in 0..k.len() {
+                _mm_prefetch::<_MM_HINT_T0>(r.wrapping_add(AHEAD).cast());
+                _mm_prefetch::<_MM_HINT_T0>(r.wrapping_add(AHEAD + 16).cast());
                 let (r0, r1) = (_mm512_loadu_ps(r), _mm512_loadu_ps(r.add(16)));
                 for (i, sums) in sums.iter_mut().enumerate() {
                     let l = _mm512_set1_ps(*l.add(i));
