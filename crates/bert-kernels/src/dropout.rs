@@ -82,7 +82,7 @@ pub fn dropout(x: &Tensor, dropout: Option<Dropout>) -> Result<Tensor> {
         return reference(x, dropout);
     }
     let y = apply(&x.detach().contiguous()?, mask)?;
-    node::join(x, &y, move |dy| apply(dy, mask).map(Some))
+    node::join(x, y, move |dy| apply(dy, mask).map(Some))
 }
 
 fn apply(x: &Tensor, dropout: Dropout) -> Result<Tensor> {

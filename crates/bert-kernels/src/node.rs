@@ -3,11 +3,13 @@
 use crate::has_fast_form;
 use crate::storage::with_slice;
 use candle_core::{CpuStorage, CudaStorage, CustomOp1, Layout, MetalStorage, Result, Shape, Tensor, Var, bail};
+use std::sync::Mutex;
 
 type Backward = dyn Fn(&Tensor) -> Result<Option<Tensor>> + Send + Sync;
 
 struct Node {
-    value: Tensor,
+    /// Taken when the node is made: the graph keeps a copy, and both for the whole step would be one too many.
+    value: Mutex<Option<Tensor>>,
     backward: Box<Backward>,
 }
 
@@ -17,10 +19,10 @@ struct Node {
 /// [`Parameter::grad`](crate::Parameter::grad) itself. It runs once per backward pass.
 pub fn join(
     x: &Tensor,
-    y: &Tensor,
+    y: Tensor,
     backward: impl Fn(&Tensor) -> Result<Option<Tensor>> + Send + Sync + 'static,
 ) -> Result<Tensor> {
-    x.apply_op1(Node { value: y.detach(), backward: Box::new(backward) })
+    x.apply_op1(Node { value: Mutex::new(Some(y.detach())), backward: Box::new(backward) })
 }
 
 /// `x` as a leaf of the graph, so that the backward pass reaches what was computed from it.
@@ -38,8 +40,11 @@ impl CustomOp1 for Node {
 
     // One copy of [T, H] a node: a third of what candle itself spends on zeroing and adding its gradient.
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        let values = with_slice(&self.value.contiguous()?, <[f32]>::to_vec)?;
-        Ok((CpuStorage::F32(values), self.value.shape().clone()))
+        let Some(value) = self.value.lock().ok().and_then(|mut value| value.take()) else {
+            bail!("a graph node is made once")
+        };
+        let values = with_slice(&value.contiguous()?, <[f32]>::to_vec)?;
+        Ok((CpuStorage::F32(values), value.shape().clone()))
     }
 
     fn cuda_fwd(&self, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {

@@ -143,7 +143,7 @@ fn layer_norm_with_residual() -> Result<()> {
                 }
                 let residual = (x.detach() * 3.0)?;
                 let (y, saved) = norm::forward(&x.detach(), Some(&residual), &norm, dropout)?;
-                node::join(x, &y, move |dy| {
+                node::join(x, y, move |dy| {
                     let grads = norm::backward(dy, &saved, &norm, dropout)?;
                     Ok(Some((grads.x + (grads.residual * 3.0)?)?))
                 })
@@ -218,7 +218,7 @@ fn attention_of_a_selection() -> Result<()> {
                 let memory = x.detach().narrow(1, 6, 12)?.contiguous()?;
                 let (y, saved) = attention::forward_at(&queries, &memory, &spans, &selection, 2, dropout)?;
                 let shape = (spans.rows(), 6);
-                node::join(x, &y, move |dy| {
+                node::join(x, y, move |dy| {
                     let (d_queries, d_memory) = attention::backward_at(&saved, dy)?;
                     let d_queries = Tensor::zeros(shape, DType::F32, &Device::Cpu)?.index_add(&rows, &d_queries, 0)?;
                     Tensor::cat(&[d_queries, d_memory], 1).map(Some)

@@ -12,6 +12,9 @@ pub struct Pass {
     pub seed: u64,
     /// Number of this pass since the start of the run: with the seed it determines every dropout mask.
     pub index: u64,
+    /// Whether each block of a layer lets its intermediate values go and computes them again for the backward pass, from its
+    /// input alone (Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016). The results are the same bits.
+    pub recompute: bool,
     /// Whether the plain candle forms of all operations are used, for comparison.
     pub reference: bool,
 }
@@ -19,12 +22,17 @@ pub struct Pass {
 impl Pass {
     /// Prediction: no dropout, no graph.
     pub fn eval() -> Self {
-        Self { train: false, seed: 0, index: 0, reference: false }
+        Self { train: false, seed: 0, index: 0, recompute: false, reference: false }
     }
 
     /// Training pass number `index` of the run with this seed.
     pub fn train(seed: u64, index: u64) -> Self {
-        Self { train: true, seed, index, reference: false }
+        Self { train: true, seed, index, recompute: false, reference: false }
+    }
+
+    /// The same pass with [`Pass::recompute`] as given.
+    pub fn recomputing(self, recompute: bool) -> Self {
+        Self { recompute, ..self }
     }
 
     /// The same pass on the plain candle forms.

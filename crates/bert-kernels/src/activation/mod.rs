@@ -3,7 +3,7 @@
 mod cpu;
 mod reference;
 
-pub use cpu::{backward, forward};
+pub use cpu::{backward, forward, forward_and_backward};
 pub use reference::reference;
 
 use crate::{has_fast_form, node};
@@ -27,5 +27,5 @@ pub fn activation(x: &Tensor, kind: Activation) -> Result<Tensor> {
     }
     let input = x.detach().contiguous()?;
     let y = forward(&input, kind)?;
-    node::join(x, &y, move |dy| backward(&input, dy, kind).map(Some))
+    node::join(x, y, move |dy| backward(&input, dy, kind).map(Some))
 }

@@ -24,7 +24,7 @@ pub fn attention(qkv: &Tensor, spans: &Spans, heads: usize, dropout: Option<Drop
     }
     let input = qkv.detach().contiguous()?;
     let (y, saved) = forward(&input, spans, heads, dropout)?;
-    node::join(qkv, &y, move |dy| backward(&saved, dy).map(Some))
+    node::join(qkv, y, move |dy| backward(&saved, dy).map(Some))
 }
 
 /// D, the size of a head, and H, after checking the shapes.

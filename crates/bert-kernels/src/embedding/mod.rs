@@ -39,7 +39,7 @@ pub fn embedding(lookups: &[Lookup]) -> Result<Tensor> {
     let y = cpu::forward(lookups)?;
     let tables: Vec<(Parameter, Vec<u32>)> = lookups.iter().map(|l| (l.table.clone(), l.ids.to_vec())).collect();
     let leaf = node::root(&Tensor::zeros(1, DType::F32, &Device::Cpu)?)?;
-    node::join(&leaf, &y, move |dy| cpu::backward(&tables, dy).map(|()| None))
+    node::join(&leaf, y, move |dy| cpu::backward(&tables, dy).map(|()| None))
 }
 
 /// Rows of x [T, H] -> [n, H], differentiable; a row may be selected more than once.
@@ -56,5 +56,5 @@ pub fn select_rows(x: &Tensor, rows: &[u32]) -> Result<Tensor> {
     }
     let y = cpu::gather(&x.detach().contiguous()?, rows)?;
     let (shape, rows) = (x.dims2()?, rows.to_vec());
-    node::join(x, &y, move |dy| cpu::scatter(dy, &rows, shape).map(Some))
+    node::join(x, y, move |dy| cpu::scatter(dy, &rows, shape).map(Some))
 }

@@ -48,15 +48,36 @@ pub fn backward_part(
     dy: &Tensor,
     onto: Option<&Tensor>,
 ) -> Result<Tensor> {
+    backward_parameters(x, weight, bias, outputs.clone(), dy)?;
+    backward_input(weight, outputs, dy, onto)
+}
+
+/// The first half of [`backward`]: adds the gradients of a range of the outputs to weight and bias.
+pub fn backward_parameters(
+    x: &Tensor,
+    weight: &Parameter,
+    bias: &Parameter,
+    outputs: Range<usize>,
+    dy: &Tensor,
+) -> Result<()> {
     let (rows, inputs) = x.dims2()?;
-    let count = outputs.len();
     let elements = outputs.start * inputs..outputs.end * inputs;
     timed(Part::Linear, || {
-        with_slices([dy, x, weight.value()], |[dy, x, matrix]| {
-            with_slice_mut(bias.grad(), |db| add_column_sums(dy, &mut db[outputs], 1.0))?;
-            let (dy, x) = (Matrix::new(dy, rows, count), Matrix::new(x, rows, inputs));
-            with_slice_mut(weight.grad(), |dw| gemm(&mut dw[elements.clone()], Start::Keep, 1.0, dy.t(), x))?;
-            let matrix = Matrix::new(&matrix[elements], count, inputs);
+        with_slices([dy, x], |[dy, x]| {
+            with_slice_mut(bias.grad(), |db| add_column_sums(dy, &mut db[outputs.clone()], 1.0))?;
+            let (dy, x) = (Matrix::new(dy, rows, outputs.len()), Matrix::new(x, rows, inputs));
+            with_slice_mut(weight.grad(), |dw| gemm(&mut dw[elements], Start::Keep, 1.0, dy.t(), x))
+        })?
+    })
+}
+
+/// The second half of [`backward`]: the gradient of x [T, in], which only needs the weight.
+pub fn backward_input(weight: &Parameter, outputs: Range<usize>, dy: &Tensor, onto: Option<&Tensor>) -> Result<Tensor> {
+    let (rows, inputs) = (dy.dim(0)?, weight.value().dim(1)?);
+    timed(Part::Linear, || {
+        with_slices([dy, weight.value()], |[dy, matrix]| {
+            let dy = Matrix::new(dy, rows, outputs.len());
+            let matrix = Matrix::new(&matrix[outputs.start * inputs..], outputs.len(), inputs);
             match onto {
                 Some(dx) => {
                     with_slice_mut(dx, |dx| gemm(dx, Start::Keep, 1.0, dy, matrix))?;

@@ -4,7 +4,7 @@ mod cpu;
 mod reference;
 
 pub(crate) use cpu::add_column_sums;
-pub use cpu::{backward, backward_part, forward, forward_part};
+pub use cpu::{backward, backward_input, backward_parameters, backward_part, forward, forward_part};
 pub use reference::reference;
 
 use crate::{Parameter, has_fast_form, node};
@@ -18,5 +18,5 @@ pub fn linear(x: &Tensor, weight: &Parameter, bias: &Parameter) -> Result<Tensor
     let input = x.detach().contiguous()?;
     let y = forward(&input, weight, bias)?;
     let (weight, bias) = (weight.clone(), bias.clone());
-    node::join(x, &y, move |dy| backward(&input, &weight, &bias, dy, None).map(Some))
+    node::join(x, y, move |dy| backward(&input, &weight, &bias, dy, None).map(Some))
 }

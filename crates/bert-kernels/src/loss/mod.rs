@@ -42,7 +42,7 @@ pub fn cross_entropy(x: &Tensor, weight: &Parameter, bias: &Parameter, labels: &
     let forward = cpu::forward(&input, weight, bias, labels)?;
     let value = Tensor::new(forward.sum as f32, x.device())?;
     let (weight, bias, d_logits) = (weight.clone(), bias.clone(), Arc::new(forward.d_logits));
-    let sum = node::join(x, &value, move |d_sum| {
+    let sum = node::join(x, value, move |d_sum| {
         let scale = d_sum.to_scalar::<f32>()?;
         cpu::backward(&input, &weight, &bias, &d_logits, scale).map(Some)
     })?;

@@ -27,5 +27,5 @@ pub fn layer_norm(x: &Tensor, norm: &LayerNorm) -> Result<Tensor> {
     }
     let (y, saved) = forward(&x.detach().contiguous()?, None, norm, None)?;
     let norm = norm.clone();
-    node::join(x, &y, move |dy| backward(dy, &saved, &norm, None).map(|grads| Some(grads.x)))
+    node::join(x, y, move |dy| backward(dy, &saved, &norm, None).map(|grads| Some(grads.x)))
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use bert_kernels::timing;
+use bert_model::Pass;
 use candle_core::{DType, Device, Tensor};
 
 use crate::config::model_config;
@@ -32,6 +33,8 @@ pub struct BenchOptions {
     pub batch: usize,
     /// Measured steps.
     pub steps: usize,
+    /// Whether the backward pass computes the values inside a layer again.
+    pub recompute: bool,
 }
 
 /// How long the sequences are.
@@ -75,7 +78,7 @@ pub fn bench(options: &BenchOptions) -> Result<BenchReport> {
         }
         let input = workload.input(lengths);
         let start = Instant::now();
-        workload.step(&input, step as u64)?;
+        workload.step(&input, Pass::train(1, step as u64).recomputing(options.recompute))?;
         if step >= WARM_UP {
             times.push(start.elapsed().as_secs_f64());
         }

@@ -72,9 +72,8 @@ impl Workload {
         Input { batch: collate(&examples), targets: Targets::of(&examples) }
     }
 
-    /// One step; `number` decides on the dropout masks.
-    pub fn step(&mut self, input: &Input, number: u64) -> Result<()> {
-        let pass = Pass::train(1, number);
+    /// One step; encoding has a pass of its own.
+    pub fn step(&mut self, input: &Input, pass: Pass) -> Result<()> {
         match self {
             Self::Pretrain(model, optimizer) => {
                 let parts = model.loss(&input.batch, &pass)?;

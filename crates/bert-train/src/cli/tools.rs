@@ -60,6 +60,9 @@ pub struct BenchArgs {
     /// Measured steps, after two that warm up.
     #[arg(long, value_name = "N", default_value_t = 10)]
     steps: usize,
+    /// Compute the values inside a layer again in the backward pass instead of keeping them.
+    #[arg(long)]
+    recompute: bool,
     /// Print one JSON object on standard output.
     #[arg(long)]
     json: bool,
@@ -97,6 +100,7 @@ pub fn bench(args: &BenchArgs) -> anyhow::Result<()> {
         lengths: args.lengths.clone().map_or(Lengths::Fixed(args.seq_len), Lengths::File),
         batch: args.batch,
         steps: args.steps,
+        recompute: args.recompute,
     })?;
     eprintln!("{report}");
     if args.json {

@@ -6,6 +6,8 @@ use sha2::{Digest, Sha256};
 
 /// Tables whose keys say when to look and to save, and so do not change the weights.
 const WITHOUT_EFFECT: [&str; 2] = ["evaluation", "checkpoint"];
+/// A key, in whatever table, that trades time for memory and leaves every bit as it is.
+const SAME_BITS: &str = "recompute";
 
 /// SHA-256, in hexadecimal, of all keys that the weights depend on.
 pub fn digest(config: &impl Serialize) -> String {
@@ -44,8 +46,8 @@ fn effective(config: &impl Serialize) -> Vec<(String, String)> {
     let mut flat = Vec::new();
     flatten("", &all, &mut flat);
     flat.retain(|(key, _)| {
-        let table = key.split('.').next().unwrap_or_default();
-        !WITHOUT_EFFECT.contains(&table)
+        let mut names = key.split('.');
+        !WITHOUT_EFFECT.contains(&names.next().unwrap_or_default()) && names.next_back() != Some(SAME_BITS)
     });
     flat.sort();
     flat

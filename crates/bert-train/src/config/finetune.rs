@@ -22,6 +22,10 @@ pub struct FinetuneConfig {
     /// Examples a forward pass, a divisor of `batch`; left out: the whole batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub micro_batch: Option<usize>,
+    /// Whether a layer's intermediate values are computed again in the backward pass instead of kept: less memory, about a
+    /// quarter more time, the same results.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recompute: bool,
     /// Longest input in tokens; longer pairs lose tokens from their longer side.
     pub max_seq_len: usize,
     /// Dropout on hidden states and attention probabilities.

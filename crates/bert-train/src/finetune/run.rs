@@ -147,7 +147,7 @@ fn train_epochs(
         for batch in order.chunks(config.batch) {
             let mut loss = 0.0;
             for micro in batch.chunks(config.micro_batch()) {
-                let pass = Pass::train(config.seed, passes);
+                let pass = Pass::train(config.seed, passes).recomputing(config.recompute);
                 let part = model.loss(&pack(micro), &targets(micro, regression), &pass)?;
                 let mean = (&part.sum / batch.len() as f64)?;
                 backward(&mean, store)?;

@@ -70,7 +70,7 @@ impl Trainer {
         let targets = Targets::of(&batch);
         let mut meters = Meters::of_tokens(&batch);
         for micro in batch.chunks(phase.micro_batch()) {
-            let pass = Pass::train(self.config.seed, self.state.passes);
+            let pass = Pass::train(self.config.seed, self.state.passes).recomputing(phase.recompute);
             let parts = self.model.loss(&collate(micro), &pass)?;
             // Gradients of the micro batches add up in place.
             backward(&targets.normalise(&parts)?, self.model.parameters())?;
