@@ -1,12 +1,12 @@
 //! A trainable tensor together with its gradient.
 
 use candle_core::{Result, Tensor, Var};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A trainable tensor with the gradient that backward passes add to.
 ///
-/// The gradient is one buffer that lives as long as the parameter: the fast operations accumulate into it in
-/// place, so a step allocates nothing for it. It is made at first use; a model that only predicts has none.
+/// The gradient is one buffer from the first backward pass after an update to the next update: the fast operations
+/// accumulate into it in place. In between there is none, so that the forward pass has its memory.
 /// Cloning is cheap and shares both.
 #[derive(Clone, Debug)]
 pub struct Parameter(Arc<Inner>);
@@ -15,7 +15,7 @@ pub struct Parameter(Arc<Inner>);
 struct Inner {
     name: String,
     value: Var,
-    grad: OnceLock<Tensor>,
+    grad: Mutex<Option<Tensor>>,
 }
 
 impl Parameter {
@@ -24,7 +24,7 @@ impl Parameter {
         Ok(Self(Arc::new(Inner {
             name: name.into(),
             value: Var::from_tensor(&value.contiguous()?)?,
-            grad: OnceLock::new(),
+            grad: Mutex::new(None),
         })))
     }
 
@@ -44,33 +44,44 @@ impl Parameter {
     }
 
     /// The gradient accumulated so far: zeros before the first backward pass. Same shape and type as the value.
-    pub fn grad(&self) -> &Tensor {
+    pub fn grad(&self) -> Tensor {
         // A shape that exists as a value can be allocated as zeros; out of memory aborts in any case.
-        self.0.grad.get_or_init(|| {
-            let value = self.value();
-            match Tensor::zeros(value.shape(), value.dtype(), value.device()) {
-                Ok(zeros) => zeros,
-                Err(e) => panic!("no memory for the gradient of {}: {e}", self.0.name),
-            }
-        })
+        let zeros = || match self.value().zeros_like() {
+            Ok(zeros) => zeros,
+            Err(e) => panic!("no memory for the gradient of {}: {e}", self.0.name),
+        };
+        self.slot().get_or_insert_with(zeros).clone()
     }
 
-    /// Whether a backward pass or an optimiser has asked for the gradient yet.
-    pub fn has_grad(&self) -> bool {
-        self.0.grad.get().is_some()
-    }
-
-    /// Sets the gradient to zero.
-    pub fn zero_grad(&self) -> Result<()> {
-        match self.0.grad.get() {
-            Some(grad) => grad.zero_set(),
-            None => Ok(()),
+    /// Memory for the gradient, and whether what is in it counts. A caller that fills all of it spares the zeros, and adds only
+    /// where it counts. For f32 on the CPU.
+    pub(crate) fn grad_space(&self) -> Result<(Tensor, bool)> {
+        let mut slot = self.slot();
+        if let Some(grad) = &*slot {
+            return Ok((grad.clone(), true));
         }
+        let shape = self.value().shape();
+        let space = Tensor::from_vec(crate::storage::uninitialised(shape.elem_count()), shape, self.value().device())?;
+        Ok((slot.insert(space).clone(), false))
+    }
+
+    /// Whether there is a gradient: a backward pass or an optimiser has asked for it.
+    pub fn has_grad(&self) -> bool {
+        self.slot().is_some()
+    }
+
+    /// Sets the gradient to zero: its memory goes to whoever comes next, activations of a forward pass for example.
+    pub fn zero_grad(&self) {
+        *self.slot() = None;
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<Tensor>> {
+        self.0.grad.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds to the gradient: for gradients that candle's own backward computed.
     pub fn add_grad(&self, grad: &Tensor) -> Result<()> {
-        crate::storage::add_assign(self.grad(), grad)
+        crate::storage::add_assign(&self.grad(), grad)
     }
 
     /// Whether weight decay applies: not to biases and not to the gains of layer norms (BERT, `optimization.py`).

@@ -51,7 +51,7 @@ fn gradients(case: &Case, dtype: DType) -> Result<(f64, Vec<Vec<f64>>)> {
         if let Some(grad) = grads.get(parameter.value()) {
             parameter.add_grad(grad)?;
         }
-        all.push(flat(parameter.grad())?);
+        all.push(flat(&parameter.grad())?);
     }
     Ok((y.to_dtype(DType::F64)?.to_scalar::<f64>()?, all))
 }

@@ -54,16 +54,15 @@ impl ParameterStore {
     }
 
     /// Sets all gradients to zero.
-    pub fn zero_grad(&self) -> Result<()> {
+    pub fn zero_grad(&self) {
         for parameter in self.iter() {
-            parameter.zero_grad()?;
+            parameter.zero_grad();
         }
-        Ok(())
     }
 
     /// All values under Hugging Face's names.
     pub fn tensors(&self) -> Result<Vec<(String, Tensor)>> {
-        self.split(Parameter::value)
+        self.split(|parameter| parameter.value().clone())
     }
 
     /// All gradients under Hugging Face's names.
@@ -71,7 +70,7 @@ impl ParameterStore {
         self.split(Parameter::grad)
     }
 
-    fn split(&self, of: impl Fn(&Parameter) -> &Tensor) -> Result<Vec<(String, Tensor)>> {
+    fn split(&self, of: impl Fn(&Parameter) -> Tensor) -> Result<Vec<(String, Tensor)>> {
         let mut tensors = Vec::new();
         for Entry { parameter, names } in &self.entries {
             let tensor = of(parameter).detach();

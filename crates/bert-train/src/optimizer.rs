@@ -63,10 +63,10 @@ impl AdamW {
             for (parameter, (first, second)) in store.iter().zip(&self.moments) {
                 let weight_decay = if parameter.decays() { self.config.weight_decay } else { 0.0 };
                 let step = AdamWStep { weight_decay, ..step };
-                adamw(parameter.value(), parameter.grad(), first, second, &step)?;
+                adamw(parameter.value(), &parameter.grad(), first, second, &step)?;
             }
         }
-        store.zero_grad()?;
+        store.zero_grad();
         Ok(Outcome { norm, applied })
     }
 

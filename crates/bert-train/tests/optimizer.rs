@@ -61,7 +61,7 @@ fn gradients_are_clipped_to_the_global_norm() {
     let model = model();
     let store = model.parameters();
     add_gradients(store, 3.0);
-    let gradients: Vec<Vec<f32>> = store.iter().map(|parameter| values(parameter.grad())).collect();
+    let gradients: Vec<Vec<f32>> = store.iter().map(|parameter| values(&parameter.grad())).collect();
     let norm = gradients.iter().flatten().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
     let config = OptimizerConfig { clip_norm: 2.0, ..OptimizerConfig::default() };
     let mut optimizer = AdamW::new(&config, store).unwrap();
@@ -75,7 +75,7 @@ fn gradients_are_clipped_to_the_global_norm() {
             let expected = 0.1 * f64::from(*gradient) * 2.0 / norm;
             assert!((f64::from(*moment) - expected).abs() < 1e-7, "{moment} is not {expected}");
         }
-        assert!(values(parameter.grad()).iter().all(|g| *g == 0.0), "the gradient is not zero after the step");
+        assert!(values(&parameter.grad()).iter().all(|g| *g == 0.0), "the gradient is not zero after the step");
     }
 }
 

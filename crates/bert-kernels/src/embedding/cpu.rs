@@ -30,7 +30,7 @@ pub(super) fn backward(tables: &[(Parameter, Vec<u32>)], dy: &Tensor) -> Result<
     let (_, width) = dy.dims2()?;
     timed(Part::Embedding, || {
         for (table, ids) in tables {
-            with_slice(dy, |dy| with_slice_mut(table.grad(), |grad| add_rows(grad, ids, dy, width)))??;
+            with_slice(dy, |dy| with_slice_mut(&table.grad(), |grad| add_rows(grad, ids, dy, width)))??;
         }
         Ok(())
     })

@@ -64,9 +64,12 @@ pub fn backward_parameters(
     let elements = outputs.start * inputs..outputs.end * inputs;
     timed(Part::Linear, || {
         with_slices([dy, x], |[dy, x]| {
-            with_slice_mut(bias.grad(), |db| add_column_sums(dy, &mut db[outputs.clone()], 1.0))?;
+            with_slice_mut(&bias.grad(), |db| add_column_sums(dy, &mut db[outputs.clone()], 1.0))?;
             let (dy, x) = (Matrix::new(dy, rows, outputs.len()), Matrix::new(x, rows, inputs));
-            with_slice_mut(weight.grad(), |dw| gemm(&mut dw[elements], Start::Keep, 1.0, dy.t(), x))
+            let is_whole = elements.len() == weight.value().elem_count();
+            let (space, counts) = if is_whole { weight.grad_space()? } else { (weight.grad(), true) };
+            let start = if counts { Start::Keep } else { Start::Zero };
+            with_slice_mut(&space, |dw| gemm(&mut dw[elements], start, 1.0, dy.t(), x))
         })?
     })
 }

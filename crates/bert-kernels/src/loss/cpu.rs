@@ -67,9 +67,11 @@ pub(super) fn backward(
     let (_, classes) = d_logits.dims2()?;
     timed(Part::Loss, || {
         with_slices([d_logits, x, weight.value()], |[d_logits, x, matrix]| {
-            with_slice_mut(bias.grad(), |db| add_column_sums(d_logits, db, scale))?;
+            with_slice_mut(&bias.grad(), |db| add_column_sums(d_logits, db, scale))?;
             let (d_logits, x) = (Matrix::new(d_logits, rows, classes), Matrix::new(x, rows, hidden));
-            with_slice_mut(weight.grad(), |dw| gemm(dw, Start::Keep, scale, d_logits.t(), x))?;
+            let (space, counts) = weight.grad_space()?;
+            let start = if counts { Start::Keep } else { Start::Zero };
+            with_slice_mut(&space, |dw| gemm(dw, start, scale, d_logits.t(), x))?;
             let matrix = Matrix::new(matrix, classes, hidden);
             tensor((rows, hidden), |dx| gemm(dx, Start::Zero, scale, d_logits, matrix))
         })?

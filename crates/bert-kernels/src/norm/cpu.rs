@@ -150,7 +150,7 @@ pub fn backward(dy: &Tensor, saved: &Saved, norm: &LayerNorm, dropout: Option<Dr
         })?
     })?;
     for (parameter, half) in [(&norm.weight, 0), (&norm.bias, 1)] {
-        with_slice_mut(parameter.grad(), |grad| {
+        with_slice_mut(&parameter.grad(), |grad| {
             for part in partial.chunks_exact(width).skip(half).step_by(2) {
                 grad.iter_mut().zip(part).for_each(|(g, p)| *g += p);
             }

@@ -47,10 +47,10 @@ pub fn adamw(value: &Tensor, grad: &Tensor, m: &Tensor, v: &Tensor, step: &AdamW
 }
 
 /// The L2 norm of all gradients together, each squared and summed in f64 in a fixed order.
-pub fn global_norm<'a>(grads: impl IntoIterator<Item = &'a Tensor>) -> Result<f64> {
+pub fn global_norm(grads: impl IntoIterator<Item = Tensor>) -> Result<f64> {
     let mut total = 0.0;
     for grad in grads {
-        total += if has_fast_form(grad) { cpu::sum_of_squares(grad)? } else { reference::sum_of_squares(grad)? };
+        total += if has_fast_form(&grad) { cpu::sum_of_squares(&grad)? } else { reference::sum_of_squares(&grad)? };
     }
     Ok(total.sqrt())
 }

@@ -9,6 +9,7 @@ use attention::AttentionBlock;
 use bert_kernels::{Selection, Spans, node};
 use candle_core::Tensor;
 use feed_forward::FeedForwardBlock;
+use std::sync::{Mutex, PoisonError};
 
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
@@ -54,13 +55,14 @@ fn block<Saved: Send + Sync + 'static>(
     if !pass.train {
         return Ok(y);
     }
-    let kept = (!pass.recompute).then_some(saved);
+    let kept = Mutex::new((!pass.recompute).then_some(saved));
     let backward = move |dy: &Tensor| {
-        let dx = match &kept {
-            Some(saved) => backward(saved, dy),
-            None => backward(&run(&input)?.1, dy),
+        // Taken, so that the memory serves the gradients of the layers below.
+        let saved = match kept.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(saved) => saved,
+            None => run(&input)?.1,
         };
-        dx.map(Some)
+        backward(&saved, dy).map(Some)
     };
     Ok(node::join(x, y, backward)?)
 }
