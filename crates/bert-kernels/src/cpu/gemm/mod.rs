@@ -83,7 +83,7 @@ unsafe fn multiply(out: *mut f32, row_stride: usize, start: Start, scale: f32, a
         assert_eq!(row.len(), b.columns, "the row to start from has another length");
     }
     count_product(a.rows, a.columns, b.columns);
-    // Measured: below this the packing of tiles costs more than they gain (`docs/performance.md`).
+    // Measured (`docs/performance.md`): below this the packing of tiles costs more than they gain.
     const WORTH_PACKING: usize = 192;
     #[cfg(target_arch = "x86_64")]
     if a.columns.min(b.columns) >= WORTH_PACKING && packed::is_available() {
@@ -200,7 +200,16 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     fn packed_tiles_multiply() {
         if packed::is_available() {
-            check(packed::multiply);
+            check(|out, row_stride, start, scale, a, b, threads| {
+                // SAFETY: AVX-512 is there, and the output is the caller's promise.
+                unsafe { packed::Product { out, row_stride, start, scale, threads, swapped: false }.compute(a, b) }
+            });
+            check(|out, row_stride, start, scale, a, b, threads| {
+                // SAFETY: as above.
+                unsafe {
+                    packed::Product { out, row_stride, start, scale, threads, swapped: true }.compute(b.t(), a.t())
+                }
+            });
         } else {
             eprintln!("skipped: this processor has no AVX-512");
         }

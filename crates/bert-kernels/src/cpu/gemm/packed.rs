@@ -4,7 +4,7 @@
 
 use super::{Matrix, Start};
 use crate::cpu::Shared;
-use pack::{pack_columns, pack_rows};
+use pack::{pack_columns, pack_rows, transpose};
 use rayon::prelude::*;
 use std::arch::x86_64::*;
 use std::cell::Cell;
@@ -42,39 +42,64 @@ pub(super) unsafe fn multiply(
     b: Matrix,
     threads: usize,
 ) {
-    let depth = a.columns;
-    let columns_at_once = (SHARED_FLOATS / depth.max(1) / COLUMNS).max(1) * COLUMNS;
-    let mut packed = Buffer::take(&RIGHT, depth * columns_at_once.min(b.columns.next_multiple_of(COLUMNS)));
-    for first in (0..b.columns).step_by(columns_at_once) {
-        let columns = columns_at_once.min(b.columns - first);
-        let panels = columns.div_ceil(COLUMNS);
-        let panel_size = (COLUMNS * depth).max(1); // without depth there is nothing to pack, in no pieces
-        let right = &mut packed.floats()[..panels * COLUMNS * depth];
-        let pack = |(panel, target): (usize, &mut [f32])| {
-            // SAFETY: the processor has AVX-512.
-            unsafe { pack_columns(b, first + panel * COLUMNS, target) }
-        };
-        if threads > 1 {
-            right.par_chunks_mut(panel_size).enumerate().for_each(pack);
-        } else {
-            right.chunks_mut(panel_size).enumerate().for_each(pack);
+    // The right operand is packed whole and read again from the last-level cache; of the left one each task packs pieces that stay in
+    // its own. So the larger one had better be the left one (measured, `docs/performance.md`).
+    let swapped = a.rows < b.columns;
+    let product = Product { out, row_stride, start, scale, threads, swapped };
+    // SAFETY: the caller's promise.
+    unsafe { if swapped { product.compute(b.t(), a.t()) } else { product.compute(a, b) } }
+}
+
+/// What a product is for.
+pub(super) struct Product<'a> {
+    pub out: *mut f32,
+    pub row_stride: usize,
+    pub start: Start<'a>,
+    pub scale: f32,
+    pub threads: usize,
+    /// Whether the transpose is written: the operands are `b^T` and `a^T`.
+    pub swapped: bool,
+}
+
+impl Product<'_> {
+    /// # Safety
+    /// As [`multiply`].
+    pub(super) unsafe fn compute(self, a: Matrix, b: Matrix) {
+        let Self { out, row_stride, start, scale, threads, swapped } = self;
+        let depth = a.columns;
+        let columns_at_once = (SHARED_FLOATS / depth.max(1) / COLUMNS).max(1) * COLUMNS;
+        let mut packed = Buffer::take(&RIGHT, depth * columns_at_once.min(b.columns.next_multiple_of(COLUMNS)));
+        for first in (0..b.columns).step_by(columns_at_once) {
+            let columns = columns_at_once.min(b.columns - first);
+            let panels = columns.div_ceil(COLUMNS);
+            let panel_size = (COLUMNS * depth).max(1); // without depth there is nothing to pack, in no pieces
+            let right = &mut packed.floats()[..panels * COLUMNS * depth];
+            let pack = |(panel, target): (usize, &mut [f32])| {
+                // SAFETY: the processor has AVX-512.
+                unsafe { pack_columns(b, first + panel * COLUMNS, target) }
+            };
+            if threads > 1 {
+                right.par_chunks_mut(panel_size).enumerate().for_each(pack);
+            } else {
+                right.chunks_mut(panel_size).enumerate().for_each(pack);
+            }
+            let right = &*right;
+            let grid = Grid::new(a.rows, panels, threads);
+            let target = Shared::from_pointer(out);
+            let task = |index: usize| {
+                let (rows, panels) = grid.task(index);
+                let tiles = Tiles { target, row_stride, start, scale, swapped, right, depth, first, columns };
+                // SAFETY: the processor has AVX-512, and tasks write tiles that do not overlap.
+                unsafe { tiles.compute(a, rows, panels) }
+            };
+            if threads > 1 {
+                (0..grid.tasks()).into_par_iter().for_each(task);
+            } else {
+                (0..grid.tasks()).for_each(task);
+            }
         }
-        let right = &*right;
-        let grid = Grid::new(a.rows, panels, threads);
-        let target = Shared::from_pointer(out);
-        let task = |index: usize| {
-            let (rows, panels) = grid.task(index);
-            let tiles = Tiles { target, row_stride, start, scale, right, depth, first, columns };
-            // SAFETY: the processor has AVX-512, and tasks write tiles that do not overlap.
-            unsafe { tiles.compute(a, rows, panels) }
-        };
-        if threads > 1 {
-            (0..grid.tasks()).into_par_iter().for_each(task);
-        } else {
-            (0..grid.tasks()).for_each(task);
-        }
+        packed.give_back(&RIGHT);
     }
-    packed.give_back(&RIGHT);
 }
 
 /// How the result is cut into tasks: blocks of rows, and where those are too few, groups of column panels instead.
@@ -118,6 +143,8 @@ struct Tiles<'a> {
     row_stride: usize,
     start: Start<'a>,
     scale: f32,
+    /// Whether the transpose is written.
+    swapped: bool,
     /// Panels of 32 columns, each [depth, 32].
     right: &'a [f32],
     depth: usize,
@@ -162,12 +189,12 @@ impl Tiles<'_> {
         assert!(left.len() >= k.len() * ROWS && right.len() >= k.len() * COLUMNS);
         let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
         let (mut l, mut r) = (left.as_ptr(), right.as_ptr());
-        // SAFETY: both pieces are as long as the assertion says; the target is the caller's promise.
+        let first_target = self.place(row, self.first + column);
+        // SAFETY: both pieces are as long as the assertion says; fetching ahead may point anywhere.
         unsafe {
-            for i in 0..row_count {
-                let target = self.target.at((row + i) * self.row_stride + self.first + column);
-                _mm_prefetch::<_MM_HINT_T0>(target.cast());
-                _mm_prefetch::<_MM_HINT_T0>(target.wrapping_add(16).cast());
+            for i in 0..ROWS {
+                _mm_prefetch::<_MM_HINT_T0>(first_target.wrapping_add(i * self.row_stride).cast());
+                _mm_prefetch::<_MM_HINT_T0>(first_target.wrapping_add(i * self.row_stride + 16).cast());
             }
             for _ in 0..k.len() {
                 _mm_prefetch::<_MM_HINT_T0>(r.wrapping_add(AHEAD).cast());
@@ -181,27 +208,56 @@ impl Tiles<'_> {
                 l = l.add(ROWS);
                 r = r.add(COLUMNS);
             }
-            let count = self.columns - column;
-            let masks = [mask(count), mask(count.saturating_sub(16))];
-            let column = self.first + column;
-            let scale = _mm512_set1_ps(self.scale);
-            for (i, sums) in sums.iter().enumerate() {
-                if i < row_count {
-                    let target = self.target.at((row + i) * self.row_stride + column);
-                    for (half, &sum) in sums.iter().enumerate() {
-                        let (target, mask) = (target.wrapping_add(16 * half), masks[half]);
-                        let before = match self.start {
-                            _ if k.start > 0 => _mm512_maskz_loadu_ps(mask, target),
-                            Start::Zero => _mm512_setzero_ps(),
-                            Start::Keep => _mm512_maskz_loadu_ps(mask, target),
-                            Start::Row(values) => {
-                                _mm512_maskz_loadu_ps(mask, values.as_ptr().wrapping_add(column + 16 * half))
-                            }
-                        };
-                        _mm512_mask_storeu_ps(target, mask, _mm512_fmadd_ps(sum, scale, before));
+        }
+        let (count, is_first) = (self.columns - column, k.start == 0);
+        let column = self.first + column;
+        if self.swapped {
+            for half in 0..2 {
+                let mut block = [_mm512_setzero_ps(); 16];
+                for (vector, sums) in block.iter_mut().zip(&sums) {
+                    *vector = sums[half];
+                }
+                for (j, sum) in transpose(block).into_iter().enumerate() {
+                    if 16 * half + j < count {
+                        // SAFETY: the target is the caller's promise.
+                        unsafe { self.add(column + 16 * half + j, row, mask(row_count), sum, is_first) }
                     }
                 }
             }
+        } else {
+            let masks = [mask(count), mask(count.saturating_sub(16))];
+            for (i, sums) in sums.iter().enumerate() {
+                if i < row_count {
+                    for (half, &sum) in sums.iter().enumerate() {
+                        // SAFETY: as above.
+                        unsafe { self.add(row + i, column + 16 * half, masks[half], sum, is_first) }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Where the result of a tile begins.
+    fn place(&self, row: usize, column: usize) -> *mut f32 {
+        let offset = if self.swapped { column * self.row_stride + row } else { row * self.row_stride + column };
+        // SAFETY: the tile lies in the result.
+        unsafe { self.target.at(offset) }
+    }
+
+    /// Adds up to 16 neighbours in a row of the output to what was there, or for the first piece along k to what the product starts
+    /// from.
+    #[target_feature(enable = "avx512f")]
+    unsafe fn add(&self, row: usize, column: usize, mask: u16, sum: __m512, is_first: bool) {
+        // SAFETY: the mask keeps to elements of the output that belong to this task, and to the row to start from.
+        unsafe {
+            let target = self.target.at(row * self.row_stride).wrapping_add(column);
+            let before = match self.start {
+                Start::Row(values) if is_first => _mm512_maskz_loadu_ps(mask, values.as_ptr().wrapping_add(column)),
+                Start::Zero if is_first => _mm512_setzero_ps(),
+                _ => _mm512_maskz_loadu_ps(mask, target),
+            };
+            let scale = _mm512_set1_ps(self.scale);
+            _mm512_mask_storeu_ps(target, mask, _mm512_fmadd_ps(sum, scale, before));
         }
     }
 }

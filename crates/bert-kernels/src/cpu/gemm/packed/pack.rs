@@ -107,7 +107,7 @@ impl Lines<'_> {
 /// The transpose of 16 x 16 floats: pairs, then fours, inside the quarters of the vectors, then the quarters.
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn transpose(rows: [__m512; 16]) -> [__m512; 16] {
+pub(super) fn transpose(rows: [__m512; 16]) -> [__m512; 16] {
     let mut pairs = rows;
     for i in (0..16).step_by(2) {
         pairs[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
