@@ -1,6 +1,8 @@
 //! Matrix multiplication: packed tiles of our own where the processor has AVX-512, otherwise the `gemm` crate that
-//! candle uses.
+//! candle uses; with the feature `mkl` Intel's library for everything.
 
+#[cfg(feature = "mkl")]
+mod mkl;
 #[cfg(target_arch = "x86_64")]
 mod packed;
 
@@ -83,6 +85,11 @@ unsafe fn multiply(out: *mut f32, row_stride: usize, start: Start, scale: f32, a
         assert_eq!(row.len(), b.columns, "the row to start from has another length");
     }
     count_product(a.rows, a.columns, b.columns);
+    #[cfg(feature = "mkl")]
+    if a.columns > 0 {
+        // SAFETY: the output is the caller's promise.
+        return unsafe { mkl::multiply(out, row_stride, start, scale, a, b, threads) };
+    }
     // Measured (`docs/performance.md`): below this the packing of tiles costs more than they gain.
     const WORTH_PACKING: usize = 192;
     #[cfg(target_arch = "x86_64")]
@@ -97,10 +104,8 @@ unsafe fn multiply(out: *mut f32, row_stride: usize, start: Start, scale: f32, a
 /// The `gemm` crate, for every processor.
 unsafe fn general(out: *mut f32, row_stride: usize, start: Start, scale: f32, a: Matrix, b: Matrix, threads: usize) {
     if let Start::Row(row) = start {
-        for r in 0..a.rows {
-            // SAFETY: a row of the output, which the caller owns.
-            unsafe { std::ptr::copy_nonoverlapping(row.as_ptr(), out.add(r * row_stride), row.len()) }
-        }
+        // SAFETY: the output is the callers' promise.
+        unsafe { fill_rows(out, row_stride, a.rows, row) }
     }
     let parallelism = if threads > 1 { gemm::Parallelism::Rayon(threads) } else { gemm::Parallelism::None };
     // SAFETY: the views were checked when they were made, the output by the callers.
@@ -126,6 +131,17 @@ unsafe fn general(out: *mut f32, row_stride: usize, start: Start, scale: f32, a:
             false,
             parallelism,
         );
+    }
+}
+
+/// Writes the row that a product starts from into every row of the output.
+///
+/// # Safety
+/// `rows` rows of the row's length at `out`, `row_stride` apart, belong to the caller.
+unsafe fn fill_rows(out: *mut f32, row_stride: usize, rows: usize, row: &[f32]) {
+    for r in 0..rows {
+        // SAFETY: the caller's promise.
+        unsafe { std::ptr::copy_nonoverlapping(row.as_ptr(), out.add(r * row_stride), row.len()) }
     }
 }
 
@@ -194,6 +210,20 @@ mod tests {
     #[test]
     fn the_crate_multiplies() {
         check(general);
+    }
+
+    #[test]
+    #[cfg(feature = "mkl")]
+    fn the_library_multiplies() {
+        check(|out, row_stride, start, scale, a, b, threads| {
+            if a.columns > 0 {
+                // SAFETY: the output is the caller's promise.
+                unsafe { mkl::multiply(out, row_stride, start, scale, a, b, threads) }
+            } else {
+                // SAFETY: as above.
+                unsafe { general(out, row_stride, start, scale, a, b, threads) }
+            }
+        });
     }
 
     #[test]
