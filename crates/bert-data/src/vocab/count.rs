@@ -11,7 +11,7 @@ use crate::drops::Drops;
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::sources::{self, Input, ReadOptions};
-use crate::tokenizer::{CUTS, Normalization, WordPiece};
+use crate::tokenizer::{CUTS, Normalization};
 
 /// Text read at a time for each thread, in bytes.
 const GROUP_BYTES_PER_WORKER: usize = 4 << 20;
@@ -62,7 +62,7 @@ pub(super) fn count_words(
         .map(|pieces| {
             let mut words = Counts::default();
             for (piece, count) in pieces {
-                WordPiece::words(normalization, piece, |word| {
+                normalization.words(piece, |word| {
                     if word.chars().count() <= LONGEST_WORD {
                         add(&mut words, word, *count);
                     }

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::sources::{self, Format, ReadOptions, Unreadable};
 use crate::staging::Staging;
-use crate::tokenizer::{Normalization, SPECIAL_TOKENS, WordPiece};
+use crate::tokenizer::{Normalization, SPECIAL_TOKENS, Tokenizer};
 
 /// The prefix of a piece that continues a word.
 const CONTINUATION: &str = "##";
@@ -66,7 +66,7 @@ impl Default for VocabOptions {
 ///
 /// # Errors
 /// [`Error::Setting`] for a size too small for the characters of the corpus, [`Error::EmptyCorpus`], and errors of reading.
-pub fn train(opts: &VocabOptions, progress: &dyn Progress) -> Result<WordPiece> {
+pub fn train(opts: &VocabOptions, progress: &dyn Progress) -> Result<Tokenizer> {
     for (name, value) in [("alphabet", opts.alphabet), ("size", opts.size)] {
         if value == 0 {
             return Err(Error::Setting { name, reason: "0 leaves no vocabulary".into() });
@@ -95,14 +95,14 @@ pub fn train(opts: &VocabOptions, progress: &dyn Progress) -> Result<WordPiece> 
         })?;
     let pieces = merge::merge(&words, alphabet, room, opts.min_frequency, progress);
     let tokens = SPECIAL_TOKENS.iter().map(ToString::to_string).chain(pieces).collect();
-    WordPiece::from_vocab(tokens, opts.lowercase)
+    Tokenizer::from_vocab(tokens, opts.lowercase)
 }
 
 /// As [`train`], into a folder, which appears when it is complete. With `overwrite` an earlier vocabulary is replaced.
 ///
 /// # Errors
 /// As [`train`], and [`Error::OutputExists`] when there is one and `overwrite` is not set; an existing output stays as it was.
-pub fn train_to(opts: &VocabOptions, output: &Path, overwrite: bool, progress: &dyn Progress) -> Result<WordPiece> {
+pub fn train_to(opts: &VocabOptions, output: &Path, overwrite: bool, progress: &dyn Progress) -> Result<Tokenizer> {
     let staging = Staging::begin(output, "vocab.txt", overwrite)?;
     let tokenizer = train(opts, progress)?;
     tokenizer.save(staging.folder())?;
