@@ -190,7 +190,7 @@ pub fn build(opts: &BuildOptions, tok: &Tokenizer, progress: &dyn Progress) -> R
         return Err(Error::Setting {
             name: "pairing",
             reason: format!(
-                "{} makes pairs `[CLS] A [SEP] B [SEP]` with segments, and pairs of this tokenizer are `<s> A </s></s> B </s>` without (RoBERTa); give --pairing full-sentences or doc-sentences, or train a vocabulary with --special-tokens bert",
+                "{} makes pairs `[CLS] A [SEP] B [SEP]` with segments, and pairs of this tokenizer are `<s> A </s></s> B </s>` without (RoBERTa); give --pairing full-sentences or doc-sentences, or another tokenizer",
                 opts.pairing.name()
             ),
         });

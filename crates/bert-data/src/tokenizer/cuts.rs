@@ -4,7 +4,7 @@
 ///
 /// Only these four: other Unicode white space may be a control character, which BERT's normaliser removes, joining the words
 /// beside it.
-pub(crate) const WHITE_SPACE: [char; 4] = [' ', '\n', '\t', '\r'];
+pub(super) const WHITE_SPACE: [char; 4] = [' ', '\n', '\t', '\r'];
 
 /// Where the library's pipeline starts afresh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -72,7 +72,9 @@ pub(super) fn open(dir_or_file: &Path) -> Result<Tokenizer> {
         tokens
     } else {
         from_json.ok_or_else(|| {
-            fail(format!("neither {VOCAB} nor {TOKENIZER} nor {BPE_VOCAB} is in the folder. `bert-data vocab` makes a vocabulary"))
+            fail(format!(
+                "neither {VOCAB} nor {TOKENIZER} nor {BPE_VOCAB} is in the folder. `bert-data vocab` makes a vocabulary"
+            ))
         })?
     };
 

@@ -10,6 +10,7 @@ mod files;
 mod normalization;
 mod pipeline;
 mod special;
+mod training;
 mod wordpiece;
 mod words;
 
@@ -22,10 +23,10 @@ use tokenizers::{AddedToken, Tokenizer as Library};
 
 use crate::error::Result;
 use cache::WordCache;
-pub(crate) use cuts::WHITE_SPACE as CUTS;
 use cuts::Cuts;
 pub use normalization::Normalization;
 pub use special::{PairLayout, ROBERTA_SPECIAL_TOKENS, SPECIAL_TOKENS, SpecialIds};
+pub(crate) use training::{Words, byte_level_bpe};
 use words::Marks;
 pub(crate) use words::WordEdges;
 
@@ -148,8 +149,9 @@ impl Tokenizer {
     pub fn encode_into(&self, text: &str, ids: &mut Vec<u32>) {
         match self.cuts {
             Cuts::Nowhere => ids.extend(self.encode_uncached(text)),
-            cuts => cuts
-                .pieces(text, |piece| self.cache.get_or_encode(piece, ids, |piece| self.encode_uncached(piece))),
+            cuts => {
+                cuts.pieces(text, |piece| self.cache.get_or_encode(piece, ids, |piece| self.encode_uncached(piece)))
+            }
         }
     }
 

@@ -30,7 +30,7 @@ impl Normalization {
 
     /// The words of a text as the model sees them: normalised, split at white space and around punctuation. Word pieces
     /// never cross a word.
-    pub(crate) fn words(self, text: &str, mut each: impl FnMut(&str)) {
+    pub(super) fn words(self, text: &str, mut each: impl FnMut(&str)) {
         let mut normalized = NormalizedString::from(text);
         // Neither step has a way to fail; the signatures are those of the library's traits.
         if self.normalizer().normalize(&mut normalized).is_err() {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use tokenizers::models::bpe::BPE;
+use tokenizers::normalizers::Lowercase;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::processors::roberta::RobertaProcessing;
 use tokenizers::{AddedToken, Tokenizer as Library};
@@ -19,8 +20,7 @@ use crate::error::{Error, Result};
 /// A tokenizer from the text of a `tokenizer.json`. `origin` is named in errors.
 pub(super) fn from_json(text: String, origin: &Path) -> Result<Tokenizer> {
     let fail = |reason: String| Error::Vocabulary { path: origin.to_owned(), reason };
-    let mut value: Value =
-        serde_json::from_str(&text).map_err(|e| fail(format!("not the JSON expected here: {e}")))?;
+    let mut value: Value = serde_json::from_str(&text).map_err(|e| fail(format!("not the JSON expected here: {e}")))?;
     let added: Vec<Added> = serde_json::from_value(value["added_tokens"].take())
         .map_err(|e| fail(format!("its added_tokens cannot be read: {e}")))?;
     let digest = sha256_hex(text.as_bytes());
@@ -69,16 +69,24 @@ pub(super) fn from_vocab_and_merges(vocab: &Path, merges: &Path, add_prefix_spac
     let model = read().map_err(|e| fail(format!("with merges.txt beside it, no BPE model: {e}")))?;
     let id = |token: &str| model.get_vocab().get(token).copied();
     let special = SpecialIds::find(id).map_err(&fail)?;
-    byte_level_json(model, special, add_prefix_space).map_err(|e| fail(e.to_string())).and_then(|json| {
+    byte_level_json(model, special, add_prefix_space, false).map_err(|e| fail(e.to_string())).and_then(|json| {
         // Paths only matter to messages from here on.
         from_json(json, vocab)
     })
 }
 
 /// The text of a `tokenizer.json` like RoBERTa's around a byte-level BPE model that holds RoBERTa's special tokens.
-pub(crate) fn byte_level_json(model: BPE, special: SpecialIds, add_prefix_space: bool) -> tokenizers::Result<String> {
+pub(super) fn byte_level_json(
+    model: BPE,
+    special: SpecialIds,
+    add_prefix_space: bool,
+    lowercase: bool,
+) -> tokenizers::Result<String> {
     let [cls, _, sep, _, mask] = ROBERTA_SPECIAL_TOKENS;
     let mut library = Library::new(model);
+    if lowercase {
+        library.with_normalizer(Some(Lowercase))?;
+    }
     library.with_pre_tokenizer(Some(ByteLevel::new(add_prefix_space, true, true)));
     library.with_decoder(Some(ByteLevel::default()));
     library.with_post_processor(Some(
@@ -128,7 +136,12 @@ fn cuts(pre_tokenizer: &Value, normalizer: &Value) -> Cuts {
     let steps: Vec<&Value> = parts_of(pre_tokenizer).collect();
     let names: Vec<&str> = steps.iter().filter_map(|step| step["type"].as_str()).collect();
     match names[..] {
-        ["ByteLevel"] if normalizer.is_null() && steps[0]["use_regex"] != false => Cuts::BeforeSpaces,
+        // Lower-casing takes one character after the other and makes no white space.
+        ["ByteLevel"]
+            if (normalizer.is_null() || normalizer["type"] == "Lowercase") && steps[0]["use_regex"] != false =>
+        {
+            Cuts::BeforeSpaces
+        }
         // These normalisers look at a letter and the marks behind it; a space is the beginning of nothing longer.
         ["WhitespaceSplit", "Metaspace"]
             if steps[1]["prepend_scheme"] == "always"

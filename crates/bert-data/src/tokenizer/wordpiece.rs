@@ -60,7 +60,8 @@ fn library(
     let mut library = Library::new(model);
     library.with_normalizer(Some(normalization.normalizer()))?;
     library.with_pre_tokenizer(Some(BertPreTokenizer));
-    library.with_post_processor(Some(BertProcessing::new(("[SEP]".into(), special.sep), ("[CLS]".into(), special.cls))));
+    library
+        .with_post_processor(Some(BertProcessing::new(("[SEP]".into(), special.sep), ("[CLS]".into(), special.cls))));
     library.with_decoder(Some(Decoder::default()));
     Ok(library)
 }
