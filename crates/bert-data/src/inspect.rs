@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::examples::ExampleSet;
 use crate::loader::MaskedExample;
 use crate::masking::Masker;
-use crate::tokenizer::WordPiece;
+use crate::tokenizer::Tokenizer;
 
 /// Columns of the text.
 const WIDTH: usize = 100;
@@ -19,7 +19,7 @@ const WIDTH: usize = 100;
 /// [`Error::Setting`] when the split has no such example.
 pub fn describe(
     set: &ExampleSet,
-    tok: &WordPiece,
+    tok: &Tokenizer,
     masker: &Masker,
     seed: u64,
     epoch: u64,
@@ -59,13 +59,13 @@ pub fn describe(
 }
 
 /// The tokens as they are shown.
-fn words(example: &MaskedExample, tok: &WordPiece) -> Vec<String> {
-    let mut words: Vec<String> = example.input_ids.iter().map(|&id| tok.decode_token(id).to_string()).collect();
+fn words(example: &MaskedExample, tok: &Tokenizer) -> Vec<String> {
+    let mut words: Vec<String> = example.input_ids.iter().map(|&id| tok.readable_token(id).into_owned()).collect();
     for (&position, &label) in example.positions.iter().zip(&example.labels) {
         let position = position as usize;
         let original = match example.input_ids[position] == label {
-            true => "=",
-            false => tok.decode_token(label),
+            true => "=".into(),
+            false => tok.readable_token(label),
         };
         words[position] = format!("{}({original})", words[position]);
     }

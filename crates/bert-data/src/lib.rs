@@ -5,7 +5,7 @@
 //!     sources       cleaning         tokenizer           build                  examples          masking    loader
 //! ```
 //!
-//! The three principal types: [`tokenizer::WordPiece`] turns text into ids, [`examples::ExampleSet`] is a dataset on disk,
+//! The three principal types: [`tokenizer::Tokenizer`] turns text into ids, [`examples::ExampleSet`] is a dataset on disk,
 //! and [`loader::Loader`] hands out masked examples from any point of a run. Everything random is a function of
 //! (seed, epoch, number of the example or document), never of what was drawn before.
 //!

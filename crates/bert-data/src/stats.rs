@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::error::Result;
 use crate::examples::{ExampleSet, Split};
 use crate::manifest::{Manifest, SplitCounts};
-use crate::tokenizer::WordPiece;
+use crate::tokenizer::Tokenizer;
 
 /// Bars of the histogram of lengths.
 const BINS: usize = 8;
@@ -44,7 +44,7 @@ pub fn stats(dir: &Path) -> Result<Stats> {
     let manifest = Manifest::read(dir)?;
     for counts in &manifest.splits {
         let set = ExampleSet::open(dir, counts.split)?;
-        let unk = WordPiece::open(set.tokenizer_dir())?.special().unk;
+        let unk = Tokenizer::open(set.tokenizer_dir())?.special().unk;
         let mut stats = SplitStats {
             counts: counts.clone(),
             bytes: manifest.files.iter().filter(|f| f.split == counts.split).map(|f| f.bytes).sum(),

@@ -10,7 +10,7 @@ use crate::checksum::{SUMS_FILE, read_sums, sha256_file};
 use crate::error::{Error, Result};
 use crate::examples::{Example, ExampleSet, Split};
 use crate::progress::Progress;
-use crate::tokenizer::WordPiece;
+use crate::tokenizer::Tokenizer;
 
 /// What was checked and what was found.
 #[derive(Debug, Clone, Default)]
@@ -91,7 +91,7 @@ fn files_of(dir: &Path) -> Result<BTreeSet<String>> {
 }
 
 fn contents(dir: &Path, progress: &dyn Progress, report: &mut Report) -> Result<()> {
-    let tok = WordPiece::open(&dir.join(TOKENIZER_FOLDER))?;
+    let tok = Tokenizer::open(&dir.join(TOKENIZER_FOLDER))?;
     for split in [Split::Train, Split::Validation] {
         let set = match ExampleSet::open(dir, split) {
             Ok(set) => set,
@@ -128,7 +128,7 @@ fn contents(dir: &Path, progress: &dyn Progress, report: &mut Report) -> Result<
 }
 
 /// What is wrong with an example, if anything.
-fn fault(example: &Example<'_>, seq_len: usize, tok: &WordPiece) -> Option<String> {
+fn fault(example: &Example<'_>, seq_len: usize, tok: &Tokenizer) -> Option<String> {
     let ids = example.tokens.to_vec();
     let special = tok.special();
     if ids.len() > seq_len {

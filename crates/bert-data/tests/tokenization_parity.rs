@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use bert_data::tokenizer::WordPiece;
+use bert_data::tokenizer::Tokenizer;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -96,11 +96,11 @@ fn chosen_lines(source: &Source, data: &Path, wanted: usize) -> Vec<String> {
     lines
 }
 
-fn open(name: &str, lowercase: bool, data: &Path) -> WordPiece {
+fn open(name: &str, lowercase: bool, data: &Path) -> Tokenizer {
     let file = data.join("vocabs").join(name).join("vocab.txt");
     let vocab = std::fs::read_to_string(file).unwrap();
     let tokens = vocab.lines().map(str::to_owned).collect();
-    WordPiece::from_vocab(tokens, lowercase).unwrap()
+    Tokenizer::from_vocab(tokens, lowercase).unwrap()
 }
 
 /// What is hashed for a line: the number of its ids, then the ids, as little-endian 32-bit integers.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bert_data::tokenizer::WordPiece;
+use bert_data::tokenizer::Tokenizer;
 use bert_model::{BertForPreTraining, save_pretrained};
 
 use crate::checkpoint::Checkpoint;
@@ -13,7 +13,7 @@ use crate::files::write_folder;
 const OURS: [&str; 3] = ["optimizer.safetensors", "state.json", "manifest.json"];
 
 /// Writes a pre-trained model and its tokenizer into `place`, whole or not at all.
-pub(crate) fn save_model(place: &Path, model: &BertForPreTraining, tokenizer: &WordPiece) -> Result<()> {
+pub(crate) fn save_model(place: &Path, model: &BertForPreTraining, tokenizer: &Tokenizer) -> Result<()> {
     write_folder(place, |folder| {
         write_model(folder, model)?;
         Ok(tokenizer.save(folder)?)

@@ -1,6 +1,6 @@
 //! Filling `[MASK]` in a sentence.
 
-use bert_data::tokenizer::WordPiece;
+use bert_data::tokenizer::Tokenizer;
 use bert_model::{BertForPreTraining, Pass, Sequences};
 use candle_core::Device;
 use serde::Serialize;
@@ -20,7 +20,7 @@ pub struct Filled {
 /// One token that may stand in place of a mask.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Candidate {
-    /// As it stands in the vocabulary.
+    /// As a person reads it: as in the vocabulary, with the characters that a byte-level vocabulary's bytes are.
     pub token: String,
     /// Its probability among all tokens.
     pub probability: f32,
@@ -30,7 +30,7 @@ pub struct Candidate {
 ///
 /// # Errors
 /// [`Error::Request`] when there is no mask or the text is too long for the model.
-pub fn fill_mask(model: &BertForPreTraining, tokenizer: &WordPiece, text: &str, top: usize) -> Result<Filled> {
+pub fn fill_mask(model: &BertForPreTraining, tokenizer: &Tokenizer, text: &str, top: usize) -> Result<Filled> {
     let special = tokenizer.special();
     let mut ids = vec![special.cls];
     ids.extend(tokenizer.encode_with_special_tokens(text));
@@ -50,7 +50,8 @@ pub fn fill_mask(model: &BertForPreTraining, tokenizer: &WordPiece, text: &str, 
         .map(|(position, _)| sequences.row(0, position))
         .collect();
     if rows.is_empty() {
-        return Err(Error::Request(format!("{text:?} holds no [MASK]; write [MASK] where a word is to be filled in")));
+        let mask = tokenizer.decode_token(special.mask);
+        return Err(Error::Request(format!("{text:?} holds no {mask}; write {mask} where a word is to be filled in")));
     }
     let logits = model.mlm_logits(&sequences, &rows, &Pass::eval())?; // [masks, V]
     let masks = logits.to_vec2::<f32>()?.into_iter().map(|scores| candidates(&scores, tokenizer, top)).collect();
@@ -79,7 +80,7 @@ pub fn fill_mask_with(folder: &ModelFolder, text: &str, top: usize) -> Result<Fi
     fill_mask(&model, &tokenizer, text, top)
 }
 
-fn candidates(scores: &[f32], tokenizer: &WordPiece, top: usize) -> Vec<Candidate> {
+fn candidates(scores: &[f32], tokenizer: &Tokenizer, top: usize) -> Vec<Candidate> {
     let highest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let total: f32 = scores.iter().map(|score| (score - highest).exp()).sum();
     // Rows beyond the vocabulary, where a model is padded, stand for no token.
@@ -89,7 +90,7 @@ fn candidates(scores: &[f32], tokenizer: &WordPiece, top: usize) -> Vec<Candidat
         .into_iter()
         .take(top)
         .map(|id| Candidate {
-            token: tokenizer.decode_token(id as u32).to_owned(),
+            token: tokenizer.readable_token(id as u32).into_owned(),
             probability: (scores[id] - highest).exp() / total,
         })
         .collect()

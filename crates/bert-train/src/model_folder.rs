@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use bert_data::tokenizer::WordPiece;
+use bert_data::tokenizer::Tokenizer;
 use bert_model::{BertConfig, load_tensors};
 use candle_core::Tensor;
 use hf_hub::api::sync::{Api, ApiRepo};
@@ -52,8 +52,8 @@ impl ModelFolder {
     }
 
     /// Its vocabulary.
-    pub fn tokenizer(&self) -> Result<WordPiece> {
-        Ok(WordPiece::open(&self.path)?)
+    pub fn tokenizer(&self) -> Result<Tokenizer> {
+        Ok(Tokenizer::open(&self.path)?)
     }
 
     /// Its weights by Hugging Face's names.
@@ -86,9 +86,12 @@ fn download(id: &str) -> Result<PathBuf> {
         // Older models have PyTorch's format only.
         repo.get("pytorch_model.bin").map_err(|_| failed("model.safetensors", first_line(&error.to_string())))?;
     }
-    repo.get("vocab.txt").map_err(|error| failed("vocab.txt", first_line(&error.to_string())))?;
-    for optional in ["tokenizer.json", "tokenizer_config.json"] {
-        // Not every model has them; the vocabulary alone is enough.
+    // A model has one of these; the others say more of it, and not every model has them.
+    let vocabularies = ["vocab.txt", "tokenizer.json", "vocab.json"].map(|file| repo.get(file));
+    if let [Err(error), Err(_), Err(_)] = &vocabularies {
+        return Err(failed("vocab.txt", first_line(&error.to_string())));
+    }
+    for optional in ["merges.txt", "tokenizer_config.json"] {
         let _ = repo.get(optional);
     }
     config.parent().map(Path::to_owned).ok_or_else(|| failed("config.json", "it has no folder".into()))

@@ -4,7 +4,7 @@ use std::io::BufRead;
 use std::path::Path;
 
 use bert_data::tasks::encode_pair;
-use bert_data::tokenizer::WordPiece;
+use bert_data::tokenizer::Tokenizer;
 use bert_model::{BertForSequenceClassification, Pass, Sequences, read_labels};
 use candle_core::Device;
 use serde::Serialize;
@@ -18,7 +18,7 @@ const BATCH: usize = 32;
 /// A fine-tuned model with its vocabulary and the names of its outputs.
 pub struct Predictor {
     model: BertForSequenceClassification,
-    tokenizer: WordPiece,
+    tokenizer: Tokenizer,
     /// None for a regression.
     labels: Vec<String>,
     max_len: usize,

@@ -13,7 +13,7 @@ use crate::manifest::{
 };
 use crate::progress::Progress;
 use crate::staging::Staging;
-use crate::tokenizer::WordPiece;
+use crate::tokenizer::Tokenizer;
 
 /// Puts all parts of a build (`--part 0/n` to `--part n-1/n`) into one dataset. Their files are linked where the file system can
 /// do that, else copied, and checked against their checksums.
@@ -92,7 +92,7 @@ pub fn merge(parts: &[PathBuf], output: &Path, overwrite: bool, progress: &dyn P
         }
         progress.finish(&format!("{}: {} files of {} parts", split.name(), all.len(), read.len()));
     }
-    let tokenizer = WordPiece::open(&first_dir.join(TOKENIZER_FOLDER))?;
+    let tokenizer = Tokenizer::open(&first_dir.join(TOKENIZER_FOLDER))?;
     tokenizer.save(&staging.folder().join(TOKENIZER_FOLDER))?;
     let settings = Settings { part: None, merged_parts: Some(first_part.of), ..first.settings.clone() };
     let manifest = Manifest { settings, corpus, dropped, splits, files, ..first.clone() };

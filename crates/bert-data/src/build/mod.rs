@@ -37,7 +37,7 @@ use crate::masking::Masker;
 use crate::progress::Progress;
 use crate::sources::{self, Format, Input, InputRecord, Mixture, ReadOptions, Unreadable};
 use crate::staging;
-use crate::tokenizer::WordPiece;
+use crate::tokenizer::{PairLayout, Tokenizer};
 use memory::Shares;
 use shards::Recipe;
 use tokenize::{CorpusRead, Tokenized};
@@ -184,8 +184,17 @@ impl Default for BuildOptions {
 /// set or the request differs, [`Error::EmptyCorpus`], [`Error::TooFewDocuments`], and errors of reading and writing. Where
 /// those can be put right (a full disk), what is finished is kept: [`Error::Stopped`]. Whatever fails, an existing output stays as
 /// it was.
-pub fn build(opts: &BuildOptions, tok: &WordPiece, progress: &dyn Progress) -> Result<Manifest> {
+pub fn build(opts: &BuildOptions, tok: &Tokenizer, progress: &dyn Progress) -> Result<Manifest> {
     let settings = resolve(opts)?;
+    if opts.pairing.has_pairs() && tok.pair_layout() == PairLayout::DoubleSeparator {
+        return Err(Error::Setting {
+            name: "pairing",
+            reason: format!(
+                "{} makes pairs `[CLS] A [SEP] B [SEP]` with segments, and pairs of this tokenizer are `<s> A </s></s> B </s>` without (RoBERTa); give --pairing full-sentences or doc-sentences, or another tokenizer",
+                opts.pairing.name()
+            ),
+        });
+    }
     let masker = settings.static_masks.map(|masks| Masker::new(masks.masking, tok)).transpose()?;
     let tokenizer =
         TokenizerRecord { digest: tok.digest(), vocab_size: tok.vocab_size(), id_type: id_type(tok).into() };
@@ -273,7 +282,7 @@ fn resolve(opts: &BuildOptions) -> Result<Settings> {
 }
 
 /// How this tokenizer's ids are stored.
-fn id_type(tok: &WordPiece) -> &'static str {
+fn id_type(tok: &Tokenizer) -> &'static str {
     if tok.vocab_size() < 65_536 { "uint16" } else { "uint32" }
 }
 
@@ -305,7 +314,7 @@ struct Build<'a> {
     opts: &'a BuildOptions,
     tokenizer: TokenizerRecord,
     inputs: &'a [Input],
-    tok: &'a WordPiece,
+    tok: &'a Tokenizer,
     recipe: &'a Recipe<'a>,
     memory: Shares,
     work: &'a WorkFolder,

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::manifest::CorpusCounts;
 use crate::progress::Progress;
 use crate::sources::{self, Document, Input, InputRecord, SourceRecord};
-use crate::tokenizer::WordPiece;
+use crate::tokenizer::Tokenizer;
 
 /// Groups between two commits: what is lost when a build is stopped.
 const COMMIT_GROUPS: usize = 4;
@@ -81,7 +81,7 @@ pub(super) fn tokenize(
     opts: &BuildOptions,
     cleaning: &CleaningOptions,
     inputs: &[Input],
-    tok: &WordPiece,
+    tok: &Tokenizer,
     wide: bool,
     group_bytes: usize,
     folder: &Path,
@@ -155,7 +155,7 @@ pub(super) fn tokenize(
 
 /// What is done to a group of documents.
 struct Pass<'a> {
-    tok: &'a WordPiece,
+    tok: &'a Tokenizer,
     sentences: Sentences,
     part: Part,
     cleaner: Cleaner,
@@ -207,7 +207,7 @@ struct TokenizedDocument {
 }
 
 /// Tokenises what is left of a document, and counts what was taken out of it.
-fn tokenize_document(cleaned: &Cleaned, sentences: Sentences, tok: &WordPiece) -> (TokenizedDocument, Drops) {
+fn tokenize_document(cleaned: &Cleaned, sentences: Sentences, tok: &Tokenizer) -> (TokenizedDocument, Drops) {
     let mut dropped = Drops::default();
     for text in &cleaned.dropped {
         let tokenized = tokenize_lines(&text.lines, sentences, tok);
@@ -217,11 +217,16 @@ fn tokenize_document(cleaned: &Cleaned, sentences: Sentences, tok: &WordPiece) -
     (tokenize_lines(&cleaned.document.paragraphs, sentences, tok), dropped)
 }
 
-fn tokenize_lines(lines: &[String], sentences: Sentences, tok: &WordPiece) -> TokenizedDocument {
+fn tokenize_lines(lines: &[String], sentences: Sentences, tok: &Tokenizer) -> TokenizedDocument {
     let mut tokenized = TokenizedDocument::default();
-    let mut add = |sentence: &str| {
+    let mut add = |line: &str, sentence: &str| {
         let before = tokenized.ids.len();
-        tok.encode_into(sentence, &mut tokenized.ids);
+        // Sentences are parts of their line.
+        let start = sentence.as_ptr() as usize - line.as_ptr() as usize;
+        match line[..start].ends_with(char::is_whitespace) && start > 0 {
+            true => tok.encode_behind_space_into(sentence, &mut tokenized.ids),
+            false => tok.encode_into(sentence, &mut tokenized.ids),
+        }
         match tokenized.ids.len() - before {
             0 => tokenized.sentences_empty += 1,
             length => tokenized.sentence_lengths.push(length as u32),
@@ -229,8 +234,8 @@ fn tokenize_lines(lines: &[String], sentences: Sentences, tok: &WordPiece) -> To
     };
     for line in lines {
         match sentences {
-            Sentences::Split => split_sentences(line).into_iter().for_each(&mut add),
-            Sentences::Lines => add(line),
+            Sentences::Split => split_sentences(line).into_iter().for_each(|sentence| add(line, sentence)),
+            Sentences::Lines => add(line, line),
         }
     }
     tokenized

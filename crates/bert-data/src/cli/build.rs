@@ -7,7 +7,7 @@ use bert_data::build::{BuildOptions, Pairing, Part, Sentences, build, parse_size
 use bert_data::manifest::StaticMasks;
 use bert_data::masking::{MaskKind, MaskingOptions, Replacements};
 use bert_data::progress::Bars;
-use bert_data::tokenizer::WordPiece;
+use bert_data::tokenizer::Tokenizer;
 
 use super::{Corpus, Failure};
 
@@ -99,7 +99,7 @@ impl Build {
         if self.short_seq_prob.is_some_and(|share| share > 0.0) && !self.pairing.has_pairs() {
             return Err(wrong("short-seq-prob", "full sentences have no target length to vary; leave it out"));
         }
-        let tokenizer = WordPiece::open(&self.tokenizer)?;
+        let tokenizer = Tokenizer::open(&self.tokenizer)?;
         let output = match part {
             Some(Part { index, of }) => with_suffix(&self.output, &format!("-part-{index}-of-{of}")),
             None => self.output,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use bert_data::examples::{ExampleSet, Split};
 use bert_data::inspect::describe;
 use bert_data::masking::{MaskKind, Masker, MaskingOptions};
-use bert_data::tokenizer::WordPiece;
+use bert_data::tokenizer::Tokenizer;
 
 use super::Failure;
 
@@ -35,7 +35,7 @@ pub(super) struct Inspect {
 impl Inspect {
     pub(super) fn run(self) -> Result<(), Failure> {
         let set = ExampleSet::open(&self.dir, self.split)?;
-        let tokenizer = WordPiece::open(set.tokenizer_dir())?;
+        let tokenizer = Tokenizer::open(set.tokenizer_dir())?;
         let options = MaskingOptions { kind: self.mask_kind, ..MaskingOptions::default() };
         let masker = Masker::for_examples(options, &tokenizer, &set)?;
         let text = describe(&set, &tokenizer, &masker, self.seed, self.epoch, self.example)?;

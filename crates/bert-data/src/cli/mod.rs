@@ -24,7 +24,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Train a WordPiece vocabulary on a corpus
+    /// Train a vocabulary on a corpus, WordPiece or byte-level BPE
     Vocab(vocab::Vocab),
     /// Make a dataset of examples from a corpus
     Build(Box<build::Build>),

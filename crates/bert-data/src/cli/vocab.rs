@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use bert_data::progress::Bars;
-use bert_data::vocab::{VocabOptions, train_to};
+use bert_data::vocab::{Algorithm, VocabOptions, train_to};
 
 use super::{Corpus, Failure};
 
@@ -13,19 +13,23 @@ use super::{Corpus, Failure};
 pub(super) struct Vocab {
     #[command(flatten)]
     corpus: Corpus,
+    /// How words are spelt
+    #[arg(long, value_enum, default_value = "wordpiece")]
+    algorithm: Algorithm,
     /// Number of tokens, special tokens included; a small corpus may give fewer
     #[arg(long, default_value_t = 30_522, value_name = "N")]
     size: usize,
-    /// Keep capital letters and accents
+    /// Keep capital letters and accents; without it BPE lower-cases, too
     #[arg(long)]
     cased: bool,
     /// Pairs of pieces that occur more seldom are not merged
     #[arg(long, default_value_t = 2, value_name = "N")]
     min_frequency: u64,
-    /// Most different characters; rarer ones become [UNK]
+    /// Most different characters of WordPiece; rarer ones become [UNK]
     #[arg(long, default_value_t = 1000, value_name = "N")]
     alphabet: usize,
-    /// Folder to make: vocab.txt, tokenizer.json, tokenizer_config.json, special_tokens_map.json
+    /// Folder to make: tokenizer.json, tokenizer_config.json, special_tokens_map.json, and vocab.txt or, for BPE, vocab.json
+    /// and merges.txt
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
     /// Replace an earlier vocabulary
@@ -40,6 +44,7 @@ impl Vocab {
             format: self.corpus.format,
             unreadable: self.corpus.unreadable,
             cleaning: self.corpus.cleaning.options(),
+            algorithm: self.algorithm,
             size: self.size,
             lowercase: !self.cased,
             min_frequency: self.min_frequency,

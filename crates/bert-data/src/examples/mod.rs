@@ -223,7 +223,7 @@ impl ExampleSet {
         self.split
     }
 
-    /// The dataset's own copy of its tokenizer, for [`WordPiece::open`](crate::tokenizer::WordPiece::open).
+    /// The dataset's own copy of its tokenizer, for [`Tokenizer::open`](crate::tokenizer::Tokenizer::open).
     pub fn tokenizer_dir(&self) -> &Path {
         &self.tokenizer
     }

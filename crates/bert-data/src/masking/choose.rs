@@ -1,6 +1,6 @@
 //! Which positions of an example are predicted, beyond single tokens.
 //!
-//! Everything here keeps to words as WordPiece cuts them: a piece `##x` belongs to the piece before it. Nothing crosses a token
+//! Everything here keeps to words as the tokenizer marks them (`##x` belongs to the piece before it). Nothing crosses a token
 //! that may not be predicted, so neither a word nor a span reaches over a `[SEP]`.
 
 use std::ops::Range;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::examples::ExampleSet;
 use crate::random::{Purpose, Random};
-use crate::tokenizer::WordPiece;
+use crate::tokenizer::{Tokenizer, WordEdges};
 
 /// Exponent of the weights of [`MaskKind::FrequencyWeighted`]: a token that occurs c times weighs c^-0.7 (Lample and Conneau 2019;
 /// huggingface/transformers, research project `distillation`).
@@ -102,8 +102,8 @@ struct Vocabulary {
     replacements: Vec<u32>,
     /// For each id, whether it may be predicted: all but the special ones.
     is_ordinary: Vec<bool>,
-    /// For each id, whether it continues a word (`##x`).
-    is_continuation: Vec<bool>,
+    /// Which tokens belong to one word.
+    words: Arc<WordEdges>,
     /// For each id, how readily it is chosen; empty unless that differs.
     weights: Vec<f64>,
 }
@@ -114,7 +114,7 @@ impl Masker {
     /// # Errors
     /// [`Error::Setting`] when a share is outside 0..=1, `mask` and `random` exceed 1 together, or nothing may be predicted; for
     /// [`MaskKind::FrequencyWeighted`], which needs counts: see [`Masker::for_examples`].
-    pub fn new(options: MaskingOptions, tok: &WordPiece) -> Result<Self> {
+    pub fn new(options: MaskingOptions, tok: &Tokenizer) -> Result<Self> {
         if options.kind == MaskKind::FrequencyWeighted {
             return Err(Error::Setting {
                 name: "masking kind",
@@ -128,7 +128,7 @@ impl Masker {
     ///
     /// # Errors
     /// As [`Masker::new`].
-    pub fn for_examples(options: MaskingOptions, tok: &WordPiece, examples: &ExampleSet) -> Result<Self> {
+    pub fn for_examples(options: MaskingOptions, tok: &Tokenizer, examples: &ExampleSet) -> Result<Self> {
         if options.kind != MaskKind::FrequencyWeighted {
             return Self::new(options, tok);
         }
@@ -144,7 +144,7 @@ impl Masker {
         Self::with_counts(options, tok, &counts)
     }
 
-    fn with_counts(options: MaskingOptions, tok: &WordPiece, counts: &[u64]) -> Result<Self> {
+    fn with_counts(options: MaskingOptions, tok: &Tokenizer, counts: &[u64]) -> Result<Self> {
         let share = |name: &'static str, value: f64| match value {
             value if (0.0..=1.0).contains(&value) => Ok(()),
             value => Err(Error::Setting { name, reason: format!("{value} is not a share between 0 and 1") }),
@@ -162,13 +162,13 @@ impl Masker {
         }
         let is_ordinary: Vec<bool> = (0..tok.vocab_size() as u32).map(|id| !tok.is_special(id)).collect();
         let ordinary = (0..tok.vocab_size() as u32).filter(|&id| is_ordinary[id as usize]).collect();
-        let is_continuation = tok.tokens().iter().map(|token| token.starts_with("##")).collect();
+        let words = tok.words();
         let weights = counts.iter().map(|&count| (count.max(1) as f64).powf(-SMOOTHING)).collect();
         let ordinary = match options.replacements {
             Replacements::Ordinary => ordinary,
             Replacements::Vocabulary => (0..tok.vocab_size() as u32).collect(),
         };
-        let vocabulary = Arc::new(Vocabulary { replacements: ordinary, is_ordinary, is_continuation, weights });
+        let vocabulary = Arc::new(Vocabulary { replacements: ordinary, is_ordinary, words, weights });
         Ok(Masker { options, mask_id: tok.special().mask, vocabulary })
     }
 
@@ -260,8 +260,9 @@ impl Masker {
     }
 
     fn words(&self, ids: &[u32], candidates: &[u32]) -> Vec<std::ops::Range<u32>> {
-        let continues = &self.vocabulary.is_continuation;
-        choose::words(candidates, |at| continues.get(ids[at as usize] as usize).copied() == Some(true))
+        let words = &self.vocabulary.words;
+        // A position that continues a word has one before it.
+        choose::words(candidates, |at| words.joins(ids[at as usize - 1], ids[at as usize]))
     }
 }
 
@@ -271,14 +272,14 @@ mod tests {
 
     use super::*;
 
-    fn vocabulary(words: usize) -> WordPiece {
+    fn vocabulary(words: usize) -> Tokenizer {
         let mut tokens: Vec<String> =
             "[PAD] [unused0] [UNK] [CLS] [SEP] [MASK] [unused1]".split(' ').map(String::from).collect();
         tokens.extend((0..words).map(|i| format!("w{i}")));
-        WordPiece::from_vocab(tokens, true).unwrap()
+        Tokenizer::from_vocab(tokens, true).unwrap()
     }
 
-    fn sequence(tok: &WordPiece, len: usize) -> Vec<u32> {
+    fn sequence(tok: &Tokenizer, len: usize) -> Vec<u32> {
         let s = tok.special();
         let mut ids: Vec<u32> = (0..len as u32).map(|i| 7 + i * 13 % 50).collect();
         ids[0] = s.cls;

@@ -1,17 +1,19 @@
 //! One or two texts as a model's input.
 
-use crate::tokenizer::WordPiece;
+use crate::tokenizer::{PairLayout, Tokenizer};
 
 /// `[CLS] a [SEP]`, or `[CLS] a [SEP] b [SEP]`, of at most `max_len` tokens, and the index of the first token of `b` (the
-/// number of tokens when there is none).
+/// number of tokens when there is none). Where the tokenizer has RoBERTa's layout, a pair is `<s> a </s></s> b </s>` and all of
+/// it one segment.
 ///
 /// Too long a pair loses tokens at the end of whichever text is longer, one at a time, the second on a tie, as BERT's
 /// `run_classifier.py` does. A `max_len` too short for the special tokens is not obeyed: those always stand.
-pub fn encode_pair(tok: &WordPiece, a: &str, b: Option<&str>, max_len: usize) -> (Vec<u32>, usize) {
+pub fn encode_pair(tok: &Tokenizer, a: &str, b: Option<&str>, max_len: usize) -> (Vec<u32>, usize) {
     let special = tok.special();
     let mut first = tok.encode(a);
     let mut second = b.map(|b| tok.encode(b)).unwrap_or_default();
-    let room = max_len.saturating_sub(if b.is_some() { 3 } else { 2 });
+    let double = b.is_some() && tok.pair_layout() == PairLayout::DoubleSeparator;
+    let room = max_len.saturating_sub(if b.is_some() { 3 + usize::from(double) } else { 2 });
     while first.len() + second.len() > room {
         if first.len() > second.len() {
             first.pop();
@@ -23,10 +25,16 @@ pub fn encode_pair(tok: &WordPiece, a: &str, b: Option<&str>, max_len: usize) ->
     ids.push(special.cls);
     ids.append(&mut first);
     ids.push(special.sep);
-    let second_start = ids.len();
+    let mut second_start = ids.len();
     if b.is_some() {
+        if double {
+            ids.push(special.sep);
+        }
         ids.append(&mut second);
         ids.push(special.sep);
+    }
+    if double {
+        second_start = ids.len();
     }
     (ids, second_start)
 }
@@ -40,7 +48,7 @@ mod tests {
     #[test]
     fn the_longer_text_is_cut_first() {
         let tokens = "[PAD] [UNK] [CLS] [SEP] [MASK] a b c d e".split(' ').map(String::from).collect();
-        let tok = WordPiece::from_vocab(tokens, true).unwrap();
+        let tok = Tokenizer::from_vocab(tokens, true).unwrap();
         let encode = |a, b, max_len| {
             let (ids, second_start) = encode_pair(&tok, a, b, max_len);
             let names: Vec<&str> = ids.iter().map(|&id| tok.decode_token(id)).collect();

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokenizers::AddedToken;
+use tokenizers::Model;
 
-use super::{Normalization, SPECIAL_TOKENS, WordPiece};
+use super::{Algorithm, Normalization, Tokenizer, pipeline, wordpiece};
 use crate::error::{Error, Result};
 
 const VOCAB: &str = "vocab.txt";
+const BPE_VOCAB: &str = "vocab.json";
+const BPE_MERGES: &str = "merges.txt";
 const TOKENIZER: &str = "tokenizer.json";
 const CONFIG: &str = "tokenizer_config.json";
 const SPECIAL_TOKENS_MAP: &str = "special_tokens_map.json";
@@ -24,9 +26,10 @@ struct TokenizerConfig {
     do_lower_case: Option<bool>,
     strip_accents: Option<bool>,
     tokenize_chinese_chars: Option<bool>,
+    add_prefix_space: Option<bool>,
 }
 
-pub(super) fn open(dir_or_file: &Path) -> Result<WordPiece> {
+pub(super) fn open(dir_or_file: &Path) -> Result<Tokenizer> {
     let fail = |reason: String| Error::Vocabulary { path: dir_or_file.to_owned(), reason };
     let (dir, vocab_path) = if dir_or_file.is_dir() {
         (dir_or_file.to_owned(), dir_or_file.join(VOCAB))
@@ -35,12 +38,25 @@ pub(super) fn open(dir_or_file: &Path) -> Result<WordPiece> {
         (parent, dir_or_file.to_owned())
     } else {
         return Err(fail(
-            "no such folder or file. Give a folder with vocab.txt, as `bert-data vocab` writes it".into(),
+            "no such folder or file. Give a folder with a vocabulary, as `bert-data vocab` writes it".into(),
         ));
     };
     let json_path = dir.join(TOKENIZER);
     let tokenizer: Option<Value> = read_json(&json_path)?;
     let config: Option<TokenizerConfig> = read_json(&dir.join(CONFIG))?;
+    if let Some("BPE" | "Unigram") = tokenizer.as_ref().and_then(pipeline::model_type) {
+        let text = fs::read_to_string(&json_path).map_err(Error::io("open", &json_path))?;
+        return pipeline::from_json(text, &json_path);
+    }
+    let (vocab, merges) = (dir.join(BPE_VOCAB), dir.join(BPE_MERGES));
+    if tokenizer.is_none() && vocab.is_file() && !dir.join(VOCAB).is_file() {
+        if !merges.is_file() {
+            return Err(fail(format!("{BPE_VOCAB} is there and {BPE_MERGES} is not; a BPE vocabulary is both")));
+        }
+        let add_prefix_space = config.and_then(|config| config.add_prefix_space).unwrap_or(false);
+        return pipeline::from_vocab_and_merges(&vocab, &merges, add_prefix_space);
+    }
+    let vocab_path = if vocab_path == json_path { dir.join(VOCAB) } else { vocab_path };
 
     let from_json = match &tokenizer {
         Some(value) => Some(vocab_of(value, &json_path)?),
@@ -56,7 +72,9 @@ pub(super) fn open(dir_or_file: &Path) -> Result<WordPiece> {
         tokens
     } else {
         from_json.ok_or_else(|| {
-            fail(format!("neither {VOCAB} nor {TOKENIZER} is in the folder. `bert-data vocab` makes a vocabulary"))
+            fail(format!(
+                "neither {VOCAB} nor {TOKENIZER} nor {BPE_VOCAB} is in the folder. `bert-data vocab` makes a vocabulary"
+            ))
         })?
     };
 
@@ -69,7 +87,7 @@ pub(super) fn open(dir_or_file: &Path) -> Result<WordPiece> {
         normalization.strip_accents = config.strip_accents.or(normalization.strip_accents);
         normalization.chinese_chars = config.tokenize_chinese_chars.unwrap_or(normalization.chinese_chars);
     }
-    WordPiece::assemble(tokens, normalization, dir_or_file)
+    wordpiece::assemble(tokens, normalization, dir_or_file)
 }
 
 fn read_vocab(path: &Path) -> Result<Vec<String>> {
@@ -147,46 +165,64 @@ fn has_capitals(tokens: &[String]) -> bool {
         .any(|token| token.chars().any(|c| !c.to_lowercase().eq([c])))
 }
 
-/// Writes the folder's four files.
-pub(super) fn save(tok: &WordPiece, dir: &Path) -> Result<()> {
+/// Writes the folder's files.
+pub(super) fn save(tok: &Tokenizer, dir: &Path) -> Result<()> {
     fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
-    let mut vocab = tok.tokens().join("\n");
-    vocab.push('\n');
-    let normalization = tok.normalization();
-    let config = json!({
-        "tokenizer_class": "BertTokenizer",
-        "do_lower_case": normalization.lowercase,
-        "strip_accents": normalization.strip_accents,
-        "tokenize_chinese_chars": normalization.chinese_chars,
-        "model_max_length": MODEL_MAX_LENGTH,
-        "unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]", "mask_token": "[MASK]",
-    });
-    let special_tokens_map = json!({
-        "unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]", "mask_token": "[MASK]",
-    });
-    for (name, text) in [
-        (VOCAB, vocab),
-        (TOKENIZER, tokenizer_json(tok, dir)?),
-        (CONFIG, format!("{config:#}\n")),
-        (SPECIAL_TOKENS_MAP, format!("{special_tokens_map:#}\n")),
+    let special = tok.special();
+    let mut names = json!({});
+    for (part, id) in [
+        ("unk_token", special.unk),
+        ("sep_token", special.sep),
+        ("pad_token", special.pad),
+        ("cls_token", special.cls),
+        ("mask_token", special.mask),
     ] {
+        names[part] = json!(tok.decode_token(id));
+    }
+    let mut config = names.clone();
+    config["model_max_length"] = json!(MODEL_MAX_LENGTH);
+    let mut texts = Vec::new();
+    match &tok.algorithm {
+        Algorithm::WordPiece(normalization) => {
+            config["tokenizer_class"] = json!("BertTokenizer");
+            config["do_lower_case"] = json!(normalization.lowercase);
+            config["strip_accents"] = json!(normalization.strip_accents);
+            config["tokenize_chinese_chars"] = json!(normalization.chinese_chars);
+            let mut vocab = tok.tokens().join("\n");
+            vocab.push('\n');
+            texts.push((VOCAB, vocab));
+            texts.push((TOKENIZER, wordpiece_json(tok, dir)?));
+        }
+        Algorithm::Bpe { json } | Algorithm::Unigram { json } => {
+            // The class that takes everything from tokenizer.json.
+            config["tokenizer_class"] = json!("PreTrainedTokenizerFast");
+            texts.push((TOKENIZER, json.clone()));
+        }
+    }
+    texts.push((CONFIG, format!("{config:#}\n")));
+    texts.push((SPECIAL_TOKENS_MAP, format!("{names:#}\n")));
+    for (name, text) in texts {
         let path = dir.join(name);
         fs::write(&path, text).map_err(Error::io("write", &path))?;
+    }
+    if let Algorithm::Bpe { .. } = tok.algorithm {
+        // vocab.json and merges.txt, for the readers that know nothing else.
+        let saved = tok.library.get_model().save(dir, None);
+        saved.map_err(|e| cannot_write(dir, BPE_VOCAB, e.as_ref()))?;
     }
     Ok(())
 }
 
 /// The text of `tokenizer.json`, as the library writes it.
-fn tokenizer_json(tok: &WordPiece, dir: &Path) -> Result<String> {
+fn wordpiece_json(tok: &Tokenizer, dir: &Path) -> Result<String> {
     // The tokenizer that encodes knows no added tokens, so that text stays text; the file lists them, as readers expect.
     let mut library = tok.library.clone();
-    library
-        .add_special_tokens(SPECIAL_TOKENS.into_iter().map(|token| AddedToken::from(token, true)))
-        .and_then(|_| library.to_string(true))
-        .map_err(|e| Error::Vocabulary {
-            path: dir.to_owned(),
-            reason: format!("cannot be written as {TOKENIZER}: {e}"),
-        })
+    let text = library.add_special_tokens(tok.added.iter().cloned()).and_then(|_| library.to_string(true));
+    text.map_err(|e| cannot_write(dir, TOKENIZER, e.as_ref()))
+}
+
+fn cannot_write(dir: &Path, file: &str, reason: &dyn std::error::Error) -> Error {
+    Error::Vocabulary { path: dir.to_owned(), reason: format!("{file} cannot be written: {reason}") }
 }
 
 #[cfg(test)]

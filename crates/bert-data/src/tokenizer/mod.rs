@@ -1,150 +1,135 @@
-//! WordPiece tokenisation, with exactly the ids of Hugging Face's `tokenizers` library.
+//! Tokenisation with exactly the ids of Hugging Face's `tokenizers` library: WordPiece, byte-level BPE, Unigram.
 //!
-//! The library does the work (BERT's normaliser and pre-tokeniser, then WordPiece); a cache of words stands in front of it.
-//! The cache cannot change an id: text is cut only at ASCII white space, where the normaliser, the pre-tokeniser and the
-//! model all start afresh, and every cached piece was encoded by the library itself.
+//! The library does the work; a cache of words stands in front of it. The cache cannot change an id: text is cut only where
+//! normaliser, pre-tokeniser and model all start afresh ([`cuts`]), and every cached piece was encoded by the library itself.
 
+mod bytes;
 mod cache;
+mod cuts;
 mod files;
+mod normalization;
+mod pipeline;
+mod special;
+mod training;
+mod wordpiece;
+mod words;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use tokenizers::decoders::wordpiece::WordPiece as WordPieceDecoder;
-use tokenizers::models::wordpiece::WordPiece as WordPieceModel;
-use tokenizers::normalizers::BertNormalizer;
-use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
-use tokenizers::processors::bert::BertProcessing;
-use tokenizers::{
-    NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, TokenizerBuilder,
-    TokenizerImpl,
-};
+use tokenizers::{AddedToken, Tokenizer as Library};
 
-use crate::checksum::sha256_hex;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use cache::WordCache;
+use cuts::Cuts;
+pub use normalization::Normalization;
+pub use special::{PairLayout, ROBERTA_SPECIAL_TOKENS, SPECIAL_TOKENS, SpecialIds};
+pub(crate) use training::{Words, byte_level_bpe};
+use words::Marks;
+pub(crate) use words::WordEdges;
 
-/// The special tokens of BERT in the order in which a vocabulary trained here begins.
-pub const SPECIAL_TOKENS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
-
-/// The white space at which text may be cut without any effect on its tokens.
-///
-/// Only these four: other Unicode white space may be a control character, which the normaliser removes, joining the words
-/// beside it.
-pub(crate) const CUTS: [char; 4] = [' ', '\n', '\t', '\r'];
-
-type Library = TokenizerImpl<WordPieceModel, BertNormalizer, BertPreTokenizer, BertProcessing, WordPieceDecoder>;
-
-/// Ids of the special tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SpecialIds {
-    /// `[PAD]`, fills a padded batch.
-    pub pad: u32,
-    /// `[UNK]`, stands for a word the vocabulary cannot spell.
-    pub unk: u32,
-    /// `[CLS]`, begins every sequence.
-    pub cls: u32,
-    /// `[SEP]`, ends every segment.
-    pub sep: u32,
-    /// `[MASK]`, stands in place of a token to predict.
-    pub mask: u32,
+/// What a vocabulary is made of, with what only that kind has.
+enum Algorithm {
+    WordPiece(Normalization),
+    /// The text of its `tokenizer.json`.
+    Bpe {
+        json: String,
+    },
+    /// The text of its `tokenizer.json`.
+    Unigram {
+        json: String,
+    },
 }
 
-/// How text is normalised before it is split into words; the names are Hugging Face's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Normalization {
-    /// Lower-case the text (`do_lower_case`).
-    pub lowercase: bool,
-    /// Remove accents; none: when lower-casing.
-    pub strip_accents: Option<bool>,
-    /// Put spaces around CJK ideographs, so that each becomes a word (`tokenize_chinese_chars`).
-    pub chinese_chars: bool,
-    /// Remove control characters and turn all white space into spaces.
-    pub clean_text: bool,
-}
-
-impl Normalization {
-    /// What the released BERT vocabularies use: `lowercase` for the uncased ones.
-    pub fn bert(lowercase: bool) -> Self {
-        Normalization { lowercase, strip_accents: None, chinese_chars: true, clean_text: true }
-    }
-
-    fn normalizer(self) -> BertNormalizer {
-        BertNormalizer::new(self.clean_text, self.chinese_chars, self.strip_accents, self.lowercase)
-    }
-}
-
-/// A WordPiece vocabulary and its way of normalising text.
-pub struct WordPiece {
+/// A vocabulary and its way of turning text into ids.
+pub struct Tokenizer {
+    algorithm: Algorithm,
     tokens: Vec<String>,
     ids: HashMap<String, u32>,
     special: SpecialIds,
+    /// The tokens that text may name, see [`Tokenizer::encode_with_special_tokens`].
+    added: Vec<AddedToken>,
     is_special: Vec<bool>,
-    normalization: Normalization,
+    pairs: PairLayout,
+    marks: Marks,
+    edges: Arc<WordEdges>,
+    cuts: Cuts,
+    digest: String,
     library: Library,
     cache: WordCache,
 }
 
-impl WordPiece {
-    /// Opens a vocabulary folder as Hugging Face lays it out (`vocab.txt`, `tokenizer_config.json`, `tokenizer.json`), or a
-    /// `vocab.txt` itself.
+/// What a tokenizer is put together from.
+struct Parts {
+    algorithm: Algorithm,
+    tokens: Vec<String>,
+    ids: HashMap<String, u32>,
+    special: SpecialIds,
+    added: Vec<AddedToken>,
+    pairs: PairLayout,
+    marks: Marks,
+    cuts: Cuts,
+    digest: String,
+    library: Library,
+}
+
+impl Tokenizer {
+    /// Opens a folder as Hugging Face lays it out, or one of its files: `vocab.txt` (WordPiece), `tokenizer.json` (WordPiece,
+    /// byte-level BPE or Unigram), `vocab.json` with `merges.txt` (byte-level BPE).
     ///
-    /// Normalisation comes from `tokenizer_config.json`, else from `tokenizer.json`. Where both are missing, as beside the
-    /// vocabularies of the original release, it is read off the vocabulary: one that holds a word piece with a capital
-    /// letter is cased.
+    /// The normalisation of WordPiece comes from `tokenizer_config.json`, else from `tokenizer.json`. Where both are missing,
+    /// as beside the vocabularies of the original release, it is read off the vocabulary: one that holds a word piece with a
+    /// capital letter is cased.
     ///
     /// # Errors
-    /// [`Error::Vocabulary`] when nothing is there, when a special token is missing, when a token comes twice, or when the
-    /// files contradict each other.
+    /// [`Error::Vocabulary`](crate::Error::Vocabulary) when nothing is there, when a special token is missing, when a token
+    /// comes twice, or when the files contradict each other.
     pub fn open(dir_or_file: &Path) -> Result<Self> {
         files::open(dir_or_file)
     }
 
-    /// A vocabulary from its tokens, in the order of their ids, with BERT's normalisation.
+    /// A WordPiece vocabulary from its tokens, in the order of their ids, with BERT's normalisation.
     ///
     /// # Errors
-    /// [`Error::Vocabulary`] when one of [`SPECIAL_TOKENS`] is missing or a token comes twice.
+    /// [`Error::Vocabulary`](crate::Error::Vocabulary) when one of [`SPECIAL_TOKENS`] is missing or a token comes twice.
     pub fn from_vocab(tokens: Vec<String>, lowercase: bool) -> Result<Self> {
-        Self::assemble(tokens, Normalization::bert(lowercase), &PathBuf::from("<memory>"))
+        wordpiece::assemble(tokens, Normalization::bert(lowercase), &PathBuf::from("<memory>"))
     }
 
-    fn assemble(tokens: Vec<String>, normalization: Normalization, origin: &Path) -> Result<Self> {
-        let fail = |reason: String| Error::Vocabulary { path: origin.to_owned(), reason };
-        let mut ids = HashMap::with_capacity(tokens.len());
-        for (id, token) in tokens.iter().enumerate() {
-            let id = u32::try_from(id).map_err(|_| fail("more than 2^32 tokens".into()))?;
-            if let Some(first) = ids.insert(token.clone(), id) {
-                return Err(fail(format!(
-                    "the token `{token}` stands on line {} and again on line {}; every token may come once",
-                    first + 1,
-                    id + 1
-                )));
-            }
+    fn from_parts(parts: Parts) -> Self {
+        let Parts { algorithm, tokens, ids, special, added, pairs, marks, cuts, digest, library } = parts;
+        let mut is_special: Vec<bool> = tokens.iter().map(|token| special::is_unused(token)).collect();
+        let named = added.iter().filter_map(|token| ids.get(&token.content).copied());
+        for id in special.all().into_iter().chain(named) {
+            is_special[id as usize] = true;
         }
-        let find = |token: &str| {
-            ids.get(token).copied().ok_or_else(|| {
-                fail(format!("the token {token} is missing; a BERT vocabulary needs {}", SPECIAL_TOKENS.join(" ")))
-            })
-        };
-        let special = SpecialIds {
-            pad: find("[PAD]")?,
-            unk: find("[UNK]")?,
-            cls: find("[CLS]")?,
-            sep: find("[SEP]")?,
-            mask: find("[MASK]")?,
-        };
-        let is_special =
-            tokens.iter().map(|token| SPECIAL_TOKENS.contains(&token.as_str()) || is_unused(token)).collect();
-        let library = library(&ids, special, normalization).map_err(|e| fail(e.to_string()))?;
-        Ok(WordPiece { tokens, ids, special, is_special, normalization, library, cache: WordCache::default() })
+        let edges = Arc::new(WordEdges::new(&tokens, marks));
+        let cache = WordCache::default();
+        Tokenizer {
+            algorithm,
+            tokens,
+            ids,
+            special,
+            added,
+            is_special,
+            pairs,
+            marks,
+            edges,
+            cuts,
+            digest,
+            library,
+            cache,
+        }
     }
 
-    /// Writes `vocab.txt`, `tokenizer.json`, `tokenizer_config.json` and `special_tokens_map.json` into `dir`, which is made
-    /// when missing. The same tokenizer gives the same bytes.
+    /// Writes the folder's files in Hugging Face's layout into `dir`, which is made when missing: `tokenizer.json`,
+    /// `tokenizer_config.json`, `special_tokens_map.json`, and `vocab.txt` or, for BPE, `vocab.json` and `merges.txt`. The same
+    /// tokenizer gives the same bytes.
     ///
     /// # Errors
-    /// [`Error::Io`] when a file cannot be written.
+    /// [`Error::Io`](crate::Error::Io) when a file cannot be written.
     pub fn save(&self, dir: &Path) -> Result<()> {
         files::save(self, dir)
     }
@@ -162,8 +147,20 @@ impl WordPiece {
 
     /// As [`encode`](Self::encode), appending to `ids`.
     pub fn encode_into(&self, text: &str, ids: &mut Vec<u32>) {
-        for piece in text.split(CUTS).filter(|piece| !piece.is_empty()) {
-            self.cache.get_or_encode(piece, ids, |piece| self.encode_uncached(piece));
+        match self.cuts {
+            Cuts::Nowhere => ids.extend(self.encode_uncached(text)),
+            cuts => {
+                cuts.pieces(text, |piece| self.cache.get_or_encode(piece, ids, |piece| self.encode_uncached(piece)))
+            }
+        }
+    }
+
+    /// As [`encode_into`](Self::encode_into) for text that stands behind white space, such as the second sentence of a line:
+    /// byte-level BPE has other tokens for a word with a space before it.
+    pub fn encode_behind_space_into(&self, text: &str, ids: &mut Vec<u32>) {
+        match self.marks {
+            Marks::Bytes => self.encode_into(&format!(" {text}"), ids),
+            _ => self.encode_into(text, ids),
         }
     }
 
@@ -173,11 +170,13 @@ impl WordPiece {
         let mut ids = Vec::new();
         let mut rest = text;
         loop {
-            let next = SPECIAL_TOKENS.iter().filter_map(|token| rest.find(token).map(|at| (at, *token))).min();
-            let Some((at, token)) = next else { break };
-            self.encode_into(&rest[..at], &mut ids);
-            ids.extend(self.token_id(token));
-            rest = &rest[at + token.len()..];
+            let found = self.added.iter().filter_map(|token| rest.find(&token.content).map(|at| (at, token)));
+            let Some((at, token)) = found.min_by_key(|(at, _)| *at) else { break };
+            let before = &rest[..at];
+            self.encode_into(if token.lstrip { before.trim_end() } else { before }, &mut ids);
+            ids.extend(self.token_id(&token.content));
+            rest = &rest[at + token.content.len()..];
+            rest = if token.rstrip { rest.trim_start() } else { rest };
         }
         self.encode_into(rest, &mut ids);
         ids
@@ -192,26 +191,24 @@ impl WordPiece {
         }
     }
 
-    /// The words of a text as the model sees them: normalised, split at white space and around punctuation. Word pieces
-    /// never cross a word.
-    pub(crate) fn words(normalization: Normalization, text: &str, mut each: impl FnMut(&str)) {
-        let mut normalized = NormalizedString::from(text);
-        // Neither step has a way to fail; the signatures are those of the library's traits.
-        if normalization.normalizer().normalize(&mut normalized).is_err() {
-            return;
-        }
-        let mut words = PreTokenizedString::from(normalized.get());
-        if BertPreTokenizer.pre_tokenize(&mut words).is_err() {
-            return;
-        }
-        for (word, _, _) in words.get_splits(OffsetReferential::Normalized, OffsetType::Byte) {
-            each(word);
-        }
-    }
-
     /// The token with this id; an id outside the vocabulary gives `[UNK]`.
     pub fn decode_token(&self, id: u32) -> &str {
-        self.tokens.get(id as usize).map_or("[UNK]", String::as_str)
+        let token = self.tokens.get(id as usize).or_else(|| self.tokens.get(self.special.unk as usize));
+        token.map_or("[UNK]", String::as_str)
+    }
+
+    /// The token with this id as a person reads it: as in the vocabulary, but with the characters that the bytes of a
+    /// byte-level vocabulary are (`Ġcafé`, where the vocabulary has `ĠcafÃ©`).
+    pub fn readable_token(&self, id: u32) -> Cow<'_, str> {
+        let token = self.decode_token(id);
+        if self.marks != Marks::Bytes || token.is_ascii() {
+            return token.into();
+        }
+        let text = bytes::bytes_of(token).and_then(|bytes| String::from_utf8(bytes).ok());
+        text.map_or(token.into(), |text| match text.strip_prefix(' ') {
+            Some(rest) => format!("Ġ{rest}").into(),
+            None => text.into(),
+        })
     }
 
     /// The id of a token as it stands in the vocabulary (`##ing`, `[MASK]`).
@@ -229,9 +226,25 @@ impl WordPiece {
         self.special
     }
 
-    /// True for the special tokens and for the released vocabularies' `[unused0]`, `[unused1]`, ...: ids that no text has.
+    /// How two texts stand in one sequence.
+    pub fn pair_layout(&self) -> PairLayout {
+        self.pairs
+    }
+
+    /// True for the special tokens and for placeholders (`[unused0]` of the released vocabularies): ids that no text has.
     pub fn is_special(&self, id: u32) -> bool {
         self.is_special.get(id as usize).copied().unwrap_or(false)
+    }
+
+    /// Whether a token goes on with the word of the token before it: `##x`, or what has no mark of a beginning (`Ġ`, `▁`) and
+    /// is of the same kind (letters, digits, others) where the two meet. Ideographs are words of their own.
+    pub fn continues_word(&self, before: u32, id: u32) -> bool {
+        self.edges.joins(before, id)
+    }
+
+    /// As [`continues_word`](Self::continues_word), to keep.
+    pub(crate) fn words(&self) -> Arc<WordEdges> {
+        self.edges.clone()
     }
 
     /// All tokens in the order of their ids.
@@ -239,51 +252,29 @@ impl WordPiece {
         &self.tokens
     }
 
-    /// How text is normalised.
-    pub fn normalization(&self) -> Normalization {
-        self.normalization
+    /// How text is normalised for WordPiece; none for the other kinds, which say it in their `tokenizer.json`.
+    pub fn normalization(&self) -> Option<Normalization> {
+        match self.algorithm {
+            Algorithm::WordPiece(normalization) => Some(normalization),
+            _ => None,
+        }
     }
 
-    /// SHA-256 of the tokens and the normalisation: two tokenizers with the same digest give the same ids.
+    /// SHA-256 of all that ids depend on: two tokenizers with the same digest give the same ids.
     pub fn digest(&self) -> String {
-        let mut text = self.tokens.join("\n");
-        text.push_str(&format!("\n{:?}", self.normalization));
-        sha256_hex(text.as_bytes())
+        self.digest.clone()
     }
 }
 
-impl std::fmt::Debug for WordPiece {
+impl std::fmt::Debug for Tokenizer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WordPiece")
-            .field("vocab_size", &self.tokens.len())
-            .field("normalization", &self.normalization)
-            .finish_non_exhaustive()
+        let name = match self.algorithm {
+            Algorithm::WordPiece(_) => "WordPiece",
+            Algorithm::Bpe { .. } => "BPE",
+            Algorithm::Unigram { .. } => "Unigram",
+        };
+        f.debug_struct(name).field("vocab_size", &self.tokens.len()).finish_non_exhaustive()
     }
-}
-
-/// True for the placeholders `[unusedN]` of the released vocabularies.
-fn is_unused(token: &str) -> bool {
-    token
-        .strip_prefix("[unused")
-        .and_then(|rest| rest.strip_suffix(']'))
-        .is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
-}
-
-fn library(
-    ids: &HashMap<String, u32>,
-    special: SpecialIds,
-    normalization: Normalization,
-) -> tokenizers::Result<Library> {
-    let model = WordPieceModel::builder()
-        .vocab(ids.iter().map(|(token, id)| (token.clone(), *id)).collect::<ahash::AHashMap<_, _>>())
-        .build()?;
-    TokenizerBuilder::new()
-        .with_model(model)
-        .with_normalizer(Some(normalization.normalizer()))
-        .with_pre_tokenizer(Some(BertPreTokenizer))
-        .with_post_processor(Some(BertProcessing::new(("[SEP]".into(), special.sep), ("[CLS]".into(), special.cls))))
-        .with_decoder(Some(WordPieceDecoder::default()))
-        .build()
 }
 
 #[cfg(test)]
@@ -292,12 +283,12 @@ mod tests {
 
     use super::*;
 
-    fn small(lowercase: bool) -> WordPiece {
+    fn small(lowercase: bool) -> Tokenizer {
         let tokens = "[PAD] [UNK] [CLS] [SEP] [MASK] [unused0] the quick ##est fox fo ##x , . [ ] mask cafe ##e Café"
             .split(' ')
             .map(String::from)
             .collect();
-        WordPiece::from_vocab(tokens, lowercase).unwrap()
+        Tokenizer::from_vocab(tokens, lowercase).unwrap()
     }
 
     #[test]
@@ -346,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_missing_special_token_and_a_repeated_one_are_named() {
-        let vocab = |text: &str| WordPiece::from_vocab(text.split(' ').map(String::from).collect(), true).unwrap_err();
+        let vocab = |text: &str| Tokenizer::from_vocab(text.split(' ').map(String::from).collect(), true).unwrap_err();
         let missing = vocab("[PAD] [UNK] [CLS] [SEP] a b");
         assert!(missing.is_request() && missing.to_string().contains("[MASK] is missing"), "{missing}");
         let twice = vocab("[PAD] [UNK] [CLS] [SEP] [MASK] a b a");

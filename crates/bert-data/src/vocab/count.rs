@@ -11,20 +11,19 @@ use crate::drops::Drops;
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::sources::{self, Input, ReadOptions};
-use crate::tokenizer::{CUTS, Normalization, WordPiece};
+use crate::tokenizer::Words;
 
 /// Text read at a time for each thread, in bytes.
 const GROUP_BYTES_PER_WORKER: usize = 4 << 20;
 
 type Counts = AHashMap<Box<str>, u64>;
 
-/// The words of the corpus with their counts, sorted by word. A word is what a word piece cannot cross: normalised, between
-/// white space and punctuation, punctuation marks words of their own.
+/// The words of the corpus with their counts, sorted by word. A word is what no token can cross.
 pub(super) fn count_words(
     inputs: &[Input],
     reading: ReadOptions,
     cleaning: &CleaningOptions,
-    normalization: Normalization,
+    words_of: Words,
     progress: &dyn Progress,
 ) -> Result<Vec<(Box<str>, u64)>> {
     let workers = rayon::current_num_threads();
@@ -40,9 +39,7 @@ pub(super) fn count_words(
         lines.par_chunks(512).for_each(|lines| {
             let thread = rayon::current_thread_index().unwrap_or(0) % workers;
             let mut table = tables[thread].lock().unwrap_or_else(PoisonError::into_inner);
-            for piece in lines.iter().flat_map(|line| line.split(CUTS)) {
-                add(&mut table, piece, 1);
-            }
+            lines.iter().for_each(|line| words_of.raw(line, |piece| add(&mut table, piece, 1)));
         });
         progress.advance(group.bytes);
         Ok(())
@@ -62,7 +59,7 @@ pub(super) fn count_words(
         .map(|pieces| {
             let mut words = Counts::default();
             for (piece, count) in pieces {
-                WordPiece::words(normalization, piece, |word| {
+                words_of.each(piece, |word| {
                     if word.chars().count() <= LONGEST_WORD {
                         add(&mut words, word, *count);
                     }

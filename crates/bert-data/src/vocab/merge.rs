@@ -1,11 +1,11 @@
-//! Merging pieces: byte-pair encoding's way of choosing them (Sennrich et al. 2016), on characters, with WordPiece's `##`.
+//! Merging pieces: byte-pair encoding's way of choosing them (Sennrich et al. 2016), on
+//! characters, with WordPiece's `##` or on bytes without a mark.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use ahash::{AHashMap, AHashSet};
 
-use super::CONTINUATION;
 use crate::progress::Progress;
 
 /// A piece's number in the vocabulary, special tokens not counted.
@@ -16,7 +16,7 @@ type Pair = (Piece, Piece);
 /// continuation when it occurs in a word of several. So every word of known characters can be spelt.
 ///
 /// Sorted by code point, beginnings first; a tie for the last place goes to the lower code point.
-pub(super) fn alphabet(words: &[(Box<str>, u64)], limit: usize) -> Vec<String> {
+pub(super) fn wordpiece_alphabet(words: &[(Box<str>, u64)], limit: usize) -> Vec<String> {
     let mut counts: BTreeMap<char, u64> = BTreeMap::new();
     let mut in_words: BTreeSet<char> = BTreeSet::new();
     for (word, count) in words {
@@ -35,22 +35,31 @@ pub(super) fn alphabet(words: &[(Box<str>, u64)], limit: usize) -> Vec<String> {
     let continuations = kept.intersection(&in_words);
     kept.iter()
         .map(ToString::to_string)
-        .chain(continuations.map(|character| format!("{CONTINUATION}{character}")))
+        .chain(continuations.map(|character| format!("{}{character}", super::CONTINUATION)))
         .collect()
 }
 
-/// Merges pairs until there are `room` more pieces or no pair occurs `min_frequency` times. Returns the alphabet and, behind
-/// it, the merged pieces in the order in which they were made.
+/// What merging made.
+pub(super) struct Merged {
+    /// The alphabet and, behind it, the merged pieces in the order in which they were made.
+    pub(super) pieces: Vec<String>,
+    /// The pairs that were merged, in order.
+    pub(super) merges: Vec<(String, String)>,
+}
+
+/// Merges pairs until there are `room` more pieces or no pair occurs `min_frequency` times. `continuation` stands before the
+/// pieces that continue a word, or is empty.
 pub(super) fn merge(
     words: &[(Box<str>, u64)],
     alphabet: Vec<String>,
+    continuation: &'static str,
     room: usize,
     min_frequency: u64,
     progress: &dyn Progress,
-) -> Vec<String> {
+) -> Merged {
     progress.start("merging pieces", Some(room as u64), "pieces");
     let target = alphabet.len() + room;
-    let mut merger = Merger::new(words, alphabet, min_frequency.max(1));
+    let mut merger = Merger::new(words, alphabet, continuation, min_frequency.max(1));
     while merger.pieces.len() < target {
         let Some(pair) = merger.most_frequent() else {
             break;
@@ -60,7 +69,9 @@ pub(super) fn merge(
         progress.advance((merger.pieces.len() - before) as u64);
     }
     progress.finish(&format!("vocabulary: {} pieces", merger.pieces.len()));
-    merger.pieces
+    let name = |piece: Piece| merger.pieces[piece as usize].clone();
+    let merges = merger.merges.iter().map(|&(left, right)| (name(left), name(right))).collect();
+    Merged { merges, pieces: merger.pieces }
 }
 
 struct Word {
@@ -78,10 +89,12 @@ struct Merger {
     /// Pairs by count, ties to the lower numbers. An entry may be out of date; it is checked when it comes up.
     queue: BinaryHeap<(u64, Reverse<Pair>)>,
     min_frequency: u64,
+    continuation: &'static str,
+    merges: Vec<Pair>,
 }
 
 impl Merger {
-    fn new(words: &[(Box<str>, u64)], pieces: Vec<String>, min_frequency: u64) -> Self {
+    fn new(words: &[(Box<str>, u64)], pieces: Vec<String>, continuation: &'static str, min_frequency: u64) -> Self {
         let numbers: AHashMap<String, Piece> = pieces.iter().cloned().zip(0..).collect();
         let mut merger = Merger {
             pieces,
@@ -91,6 +104,8 @@ impl Merger {
             places: AHashMap::new(),
             queue: BinaryHeap::new(),
             min_frequency,
+            continuation,
+            merges: Vec::new(),
         };
         for (word, count) in words {
             // A word with a character outside the alphabet will be [UNK]: nothing to learn from it.
@@ -115,7 +130,7 @@ impl Merger {
             .map(|(i, character)| {
                 name.clear();
                 if i > 0 {
-                    name.push_str(CONTINUATION);
+                    name.push_str(self.continuation);
                 }
                 name.push(character);
                 self.numbers.get(&name).copied()
@@ -141,6 +156,7 @@ impl Merger {
     /// Merges a pair everywhere.
     fn apply(&mut self, pair: Pair) {
         let merged = self.number(pair);
+        self.merges.push(pair);
         let places = self.places.remove(&pair).unwrap_or_default();
         let mut risen: AHashSet<Pair> = AHashSet::new();
         for place in places {
@@ -170,7 +186,7 @@ impl Merger {
     /// The number of the merged piece: a new one, unless other pieces made the same text before.
     fn number(&mut self, (left, right): Pair) -> Piece {
         let (left, right) = (&self.pieces[left as usize], &self.pieces[right as usize]);
-        let name = format!("{left}{}", right.strip_prefix(CONTINUATION).unwrap_or(right));
+        let name = format!("{left}{}", right.strip_prefix(self.continuation).unwrap_or(right));
         if let Some(&number) = self.numbers.get(&name) {
             return number;
         }
@@ -205,6 +221,7 @@ fn replace(pieces: &mut Vec<Piece>, pair: Pair, merged: Piece) {
 mod tests {
     use super::*;
     use crate::progress::Silent;
+    use crate::vocab::CONTINUATION;
 
     fn words(text: &[(&str, u64)]) -> Vec<(Box<str>, u64)> {
         text.iter().map(|&(word, count)| (word.into(), count)).collect()
@@ -212,9 +229,9 @@ mod tests {
 
     fn trained(text: &[(&str, u64)], room: usize, min_frequency: u64) -> Vec<String> {
         let words = words(text);
-        let alphabet = alphabet(&words, 1000);
+        let alphabet = wordpiece_alphabet(&words, 1000);
         let known = alphabet.len();
-        merge(&words, alphabet, room, min_frequency, &Silent).split_off(known)
+        merge(&words, alphabet, CONTINUATION, room, min_frequency, &Silent).pieces.split_off(known)
     }
 
     #[test]
@@ -237,7 +254,7 @@ mod tests {
     #[test]
     fn the_alphabet_has_the_frequent_characters() {
         let words = words(&[("ab", 5), ("c", 9), (",", 4), ("z", 1)]);
-        assert_eq!(alphabet(&words, 4), [",", "a", "b", "c", "##a", "##b"]);
-        assert_eq!(alphabet(&words, 2), ["a", "c", "##a"]);
+        assert_eq!(wordpiece_alphabet(&words, 4), [",", "a", "b", "c", "##a", "##b"]);
+        assert_eq!(wordpiece_alphabet(&words, 2), ["a", "c", "##a"]);
     }
 }

@@ -1,5 +1,5 @@
-//! Training a WordPiece vocabulary: the words of a corpus are counted, then the most frequent pair of neighbouring pieces is
-//! merged again and again.
+//! Training a vocabulary, WordPiece or byte-level BPE: the words of a corpus are counted, then the most frequent pair of
+//! neighbouring pieces is merged again and again. The two differ in what they begin with, characters or bytes.
 //!
 //! The same corpus gives the same bytes, whatever the number of threads: counts are sums, and ties between pairs go to
 //! the pieces that came into the vocabulary first.
@@ -14,12 +14,23 @@ use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::sources::{self, Format, ReadOptions, Unreadable};
 use crate::staging::Staging;
-use crate::tokenizer::{Normalization, SPECIAL_TOKENS, WordPiece};
+use crate::tokenizer::{Normalization, ROBERTA_SPECIAL_TOKENS, SPECIAL_TOKENS, Tokenizer, Words, byte_level_bpe};
 
 /// The prefix of a piece that continues a word.
 const CONTINUATION: &str = "##";
 /// Longer words become `[UNK]` (the library's `max_input_chars_per_word`), so nothing is learnt from them.
 const LONGEST_WORD: usize = 100;
+
+/// How a vocabulary spells words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Algorithm {
+    /// Characters and merges of them, `##` before what continues a word (BERT).
+    #[default]
+    #[value(name = "wordpiece")]
+    WordPiece,
+    /// Bytes and merges of them, the space part of the word behind it; no text is unknown (RoBERTa).
+    Bpe,
+}
 
 /// A request for a vocabulary.
 #[derive(Debug, Clone)]
@@ -32,13 +43,15 @@ pub struct VocabOptions {
     pub unreadable: Unreadable,
     /// What is taken out of the corpus before words are counted.
     pub cleaning: CleaningOptions,
+    /// How it spells words.
+    pub algorithm: Algorithm,
     /// Number of tokens, special tokens included. A small corpus may give fewer.
     pub size: usize,
-    /// Lower-case the text and take its accents off (an "uncased" vocabulary).
+    /// Lower-case the text and, for WordPiece, take its accents off (an "uncased" vocabulary).
     pub lowercase: bool,
     /// A pair that occurs more seldom is not merged.
     pub min_frequency: u64,
-    /// Most different characters; rarer ones become `[UNK]`.
+    /// Most different characters of WordPiece; rarer ones become `[UNK]`.
     pub alphabet: usize,
     /// Threads; 0 for one per core.
     pub workers: usize,
@@ -52,6 +65,7 @@ impl Default for VocabOptions {
             format: Format::Auto,
             unreadable: Unreadable::Stop,
             cleaning: CleaningOptions::default(),
+            algorithm: Algorithm::WordPiece,
             size: 30_522,
             lowercase: true,
             min_frequency: 2,
@@ -61,12 +75,12 @@ impl Default for VocabOptions {
     }
 }
 
-/// Trains a vocabulary. It begins with `[PAD] [UNK] [CLS] [SEP] [MASK]`, then come the characters, then the merges in the
-/// order in which they were made.
+/// Trains a vocabulary. It begins with `[PAD] [UNK] [CLS] [SEP] [MASK]` (WordPiece) or `<s> <pad> </s> <unk> <mask>` (BPE), then
+/// come the characters or the 256 bytes, then the merges in the order in which they were made.
 ///
 /// # Errors
 /// [`Error::Setting`] for a size too small for the characters of the corpus, [`Error::EmptyCorpus`], and errors of reading.
-pub fn train(opts: &VocabOptions, progress: &dyn Progress) -> Result<WordPiece> {
+pub fn train(opts: &VocabOptions, progress: &dyn Progress) -> Result<Tokenizer> {
     for (name, value) in [("alphabet", opts.alphabet), ("size", opts.size)] {
         if value == 0 {
             return Err(Error::Setting { name, reason: "0 leaves no vocabulary".into() });
@@ -75,35 +89,43 @@ pub fn train(opts: &VocabOptions, progress: &dyn Progress) -> Result<WordPiece> 
     let inputs = sources::expand(&opts.input)?;
     let pool = crate::workers::pool(opts.workers)?;
     let reading = ReadOptions { format: opts.format, unreadable: opts.unreadable };
-    let normalization = Normalization::bert(opts.lowercase);
-    let words = pool.install(|| count::count_words(&inputs, reading, &opts.cleaning, normalization, progress))?;
+    let words_of = match opts.algorithm {
+        Algorithm::WordPiece => Words::Bert(Normalization::bert(opts.lowercase)),
+        Algorithm::Bpe => Words::ByteLevel { lowercase: opts.lowercase },
+    };
+    let words = pool.install(|| count::count_words(&inputs, reading, &opts.cleaning, words_of, progress))?;
     if words.is_empty() {
         return Err(Error::EmptyCorpus { inputs: opts.input.join(", ") });
     }
-    let alphabet = merge::alphabet(&words, opts.alphabet);
-    let room = opts
-        .size
-        .checked_sub(SPECIAL_TOKENS.len() + alphabet.len())
-        .ok_or_else(|| Error::Setting {
-            name: "size",
-            reason: format!(
-                "{} has no room for {} special tokens and the {} pieces of one character; ask for more, or lower --alphabet",
-                opts.size,
-                SPECIAL_TOKENS.len(),
-                alphabet.len()
-            ),
-        })?;
-    let pieces = merge::merge(&words, alphabet, room, opts.min_frequency, progress);
-    let tokens = SPECIAL_TOKENS.iter().map(ToString::to_string).chain(pieces).collect();
-    WordPiece::from_vocab(tokens, opts.lowercase)
+    let (alphabet, continuation, what) = match opts.algorithm {
+        Algorithm::WordPiece => {
+            let alphabet = merge::wordpiece_alphabet(&words, opts.alphabet);
+            (alphabet, CONTINUATION, "pieces of one character; ask for more, or lower --alphabet")
+        }
+        Algorithm::Bpe => (Words::bytes(), "", "bytes; ask for more"),
+    };
+    // Both kinds have five.
+    let special = SPECIAL_TOKENS.len().max(ROBERTA_SPECIAL_TOKENS.len());
+    let room = opts.size.checked_sub(special + alphabet.len()).ok_or_else(|| Error::Setting {
+        name: "size",
+        reason: format!("{} has no room for {special} special tokens and the {} {what}", opts.size, alphabet.len()),
+    })?;
+    let merged = merge::merge(&words, alphabet, continuation, room, opts.min_frequency, progress);
+    match opts.algorithm {
+        Algorithm::WordPiece => {
+            let tokens = SPECIAL_TOKENS.iter().map(ToString::to_string).chain(merged.pieces).collect();
+            Tokenizer::from_vocab(tokens, opts.lowercase)
+        }
+        Algorithm::Bpe => byte_level_bpe(merged.pieces, merged.merges, opts.lowercase),
+    }
 }
 
 /// As [`train`], into a folder, which appears when it is complete. With `overwrite` an earlier vocabulary is replaced.
 ///
 /// # Errors
 /// As [`train`], and [`Error::OutputExists`] when there is one and `overwrite` is not set; an existing output stays as it was.
-pub fn train_to(opts: &VocabOptions, output: &Path, overwrite: bool, progress: &dyn Progress) -> Result<WordPiece> {
-    let staging = Staging::begin(output, "vocab.txt", overwrite)?;
+pub fn train_to(opts: &VocabOptions, output: &Path, overwrite: bool, progress: &dyn Progress) -> Result<Tokenizer> {
+    let staging = Staging::begin(output, "tokenizer.json", overwrite)?;
     let tokenizer = train(opts, progress)?;
     tokenizer.save(staging.folder())?;
     staging.commit()?;

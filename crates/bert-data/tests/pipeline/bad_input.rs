@@ -6,7 +6,7 @@ use std::path::Path;
 use bert_data::build::{BuildOptions, build};
 use bert_data::progress::Silent;
 use bert_data::vocab::{VocabOptions, train_to};
-use bert_data::{Error, tokenizer::WordPiece};
+use bert_data::{Error, tokenizer::Tokenizer};
 
 use crate::corpus::{Corpus, bytes_of};
 
@@ -92,7 +92,7 @@ fn an_output_of_another_request_is_kept_and_of_the_same_one_reused() {
     assert_eq!(build(&options, &corpus.tok, &Silent).unwrap(), manifest);
     assert_eq!(fs::metadata(options.output.join("manifest.json")).unwrap().modified().unwrap(), modified);
 
-    let refused = |options: &BuildOptions, tok: &WordPiece, words: &[&str]| {
+    let refused = |options: &BuildOptions, tok: &Tokenizer, words: &[&str]| {
         let error = build(options, tok, &Silent).unwrap_err();
         assert!(matches!(error, Error::OutputExists { .. }) && error.is_request(), "{error}");
         names(&error, words);
@@ -132,7 +132,7 @@ fn vocabularies_that_cannot_be_used() {
     let open = |text: &str| {
         let path = dir.path().join("vocab.txt");
         fs::write(&path, text).unwrap();
-        let error = WordPiece::open(dir.path()).unwrap_err();
+        let error = Tokenizer::open(dir.path()).unwrap_err();
         assert!(error.is_request(), "{error}");
         error.to_string()
     };
@@ -140,7 +140,7 @@ fn vocabularies_that_cannot_be_used() {
     assert!(open("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\na\n").contains("line 6 and again on line 7"));
     fs::write(dir.path().join("tokenizer_config.json"), "{").unwrap();
     assert!(open("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n").contains("tokenizer_config.json"));
-    assert!(WordPiece::open(Path::new("/nowhere")).unwrap_err().is_request());
+    assert!(Tokenizer::open(Path::new("/nowhere")).unwrap_err().is_request());
 }
 
 #[test]

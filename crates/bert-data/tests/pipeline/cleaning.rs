@@ -7,21 +7,21 @@ use bert_data::cleaning::{CleaningOptions, split_sentences};
 use bert_data::drops::Reason;
 use bert_data::manifest::Manifest;
 use bert_data::progress::Silent;
-use bert_data::tokenizer::{SPECIAL_TOKENS, WordPiece};
+use bert_data::tokenizer::{SPECIAL_TOKENS, Tokenizer};
 use bert_data::vocab::{VocabOptions, train};
 use proptest::prelude::*;
 
 /// A vocabulary that spells every word of two letters and the common marks.
-fn tokenizer() -> WordPiece {
+fn tokenizer() -> Tokenizer {
     let mut tokens: Vec<String> = SPECIAL_TOKENS.iter().map(ToString::to_string).collect();
     tokens.extend(('a'..='z').map(String::from));
     tokens.extend(('a'..='z').map(|c| format!("##{c}")));
     tokens.extend(".,!?-".chars().map(String::from));
-    WordPiece::from_vocab(tokens, true).unwrap()
+    Tokenizer::from_vocab(tokens, true).unwrap()
 }
 
 /// Builds a dataset of this text; none where it has too few documents for pairs.
-fn built(text: &str, tok: &WordPiece, change: impl Fn(&mut BuildOptions)) -> Option<Manifest> {
+fn built(text: &str, tok: &Tokenizer, change: impl Fn(&mut BuildOptions)) -> Option<Manifest> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("corpus.txt");
     fs::write(&path, text).unwrap();
@@ -41,7 +41,7 @@ fn built(text: &str, tok: &WordPiece, change: impl Fn(&mut BuildOptions)) -> Opt
 }
 
 /// Documents, sentences and tokens of a text, counted without the builder.
-fn counted(text: &str, tok: &WordPiece, sentences: Sentences) -> (u64, u64, u64) {
+fn counted(text: &str, tok: &Tokenizer, sentences: Sentences) -> (u64, u64, u64) {
     let mut total = (0, 0, 0);
     for document in text.split("\n\n") {
         let lines: Vec<&str> = document.lines().map(str::trim).filter(|line| !line.is_empty()).collect();

@@ -5,13 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bert_data::build::{BuildOptions, Sentences};
-use bert_data::tokenizer::{SPECIAL_TOKENS, WordPiece};
+use bert_data::tokenizer::{SPECIAL_TOKENS, Tokenizer};
 use tempfile::TempDir;
 
 /// A corpus on disk, its vocabulary, and a place for outputs.
 pub struct Corpus {
     pub dir: TempDir,
-    pub tok: WordPiece,
+    pub tok: Tokenizer,
     /// Lengths of the sentences of each document.
     pub documents: Vec<Vec<usize>>,
 }
@@ -41,7 +41,7 @@ impl Corpus {
         for i in tokens.len()..vocab_size {
             tokens.push(format!("filler{i}"));
         }
-        Corpus { tok: WordPiece::from_vocab(tokens, true).unwrap(), dir, documents }
+        Corpus { tok: Tokenizer::from_vocab(tokens, true).unwrap(), dir, documents }
     }
 
     /// `documents` documents of `sentences` sentences of 1 to `longest` tokens, lengths drawn by a fixed rule.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod byte_level;
 mod cleaning;
 mod command_line;
 mod corpus;

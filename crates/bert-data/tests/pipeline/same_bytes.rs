@@ -75,13 +75,13 @@ fn a_trained_vocabulary_spells_its_own_corpus() {
         // What was saved is read back as the same tokenizer, from the folder and from the list alone.
         let saved = dir.path().join(format!("saved-{lowercase}"));
         tok.save(&saved).unwrap();
-        let opened = bert_data::tokenizer::WordPiece::open(&saved).unwrap();
+        let opened = bert_data::tokenizer::Tokenizer::open(&saved).unwrap();
         assert_eq!((opened.tokens(), opened.normalization()), (tok.tokens(), tok.normalization()));
         assert_eq!(opened.digest(), tok.digest());
         for file in ["tokenizer.json", "tokenizer_config.json"] {
             fs::remove_file(saved.join(file)).unwrap();
         }
-        let bare = bert_data::tokenizer::WordPiece::open(&saved.join("vocab.txt")).unwrap();
+        let bare = bert_data::tokenizer::Tokenizer::open(&saved.join("vocab.txt")).unwrap();
         assert_eq!(bare.normalization(), tok.normalization(), "casing was not seen from the vocabulary");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use bert_data::tokenizer::WordPiece;
+use bert_data::tokenizer::Tokenizer;
 use bert_model::{BertForPreTraining, load_tensors};
 use candle_core::{Device, Tensor};
 
@@ -43,7 +43,7 @@ pub struct Snapshot<'a> {
     /// The moments.
     pub optimizer: &'a AdamW,
     /// The vocabulary, so that the folder can be used by itself.
-    pub tokenizer: &'a WordPiece,
+    pub tokenizer: &'a Tokenizer,
     /// Where the run stands.
     pub state: &'a State,
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bert_data::tasks::{Task, TaskExample, TaskSplit, encode_pair, read, read_sample};
-use bert_data::tokenizer::WordPiece;
+use bert_data::tokenizer::Tokenizer;
 
 use super::batch::Encoded;
 use crate::error::Result;
@@ -36,7 +36,7 @@ impl<'a> TaskInputs<'a> {
 }
 
 /// Tokenises examples, cut to `max_len` tokens.
-pub fn encode(examples: &[TaskExample], tokenizer: &WordPiece, max_len: usize) -> Vec<Encoded> {
+pub fn encode(examples: &[TaskExample], tokenizer: &Tokenizer, max_len: usize) -> Vec<Encoded> {
     examples
         .iter()
         .map(|example| {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bert_data::build::{BuildOptions, build};
 use bert_data::examples::{ExampleSet, Split};
 use bert_data::progress::{Bars, Progress, Silent};
-use bert_data::tokenizer::WordPiece;
+use bert_data::tokenizer::Tokenizer;
 use bert_data::vocab::{VocabOptions, train};
 use bert_model::BertConfig;
 use sha2::{Digest, Sha256};
@@ -31,7 +31,7 @@ pub struct PhaseData {
 ///
 /// # Errors
 /// What `bert-data` says of the input; vocabularies that differ between phases.
-pub(super) fn prepare(config: &PretrainConfig, folder: &Path, quiet: bool) -> Result<(WordPiece, Vec<PhaseData>)> {
+pub(super) fn prepare(config: &PretrainConfig, folder: &Path, quiet: bool) -> Result<(Tokenizer, Vec<PhaseData>)> {
     let bars = Bars::new();
     let progress: &dyn Progress = if quiet { &Silent } else { &bars };
     let tokenizer = tokenizer(config, folder, progress)?;
@@ -62,7 +62,7 @@ pub(super) fn prepare(config: &PretrainConfig, folder: &Path, quiet: bool) -> Re
 ///
 /// # Errors
 /// [`Error::Request`] when it was given and is smaller than the vocabulary.
-pub(super) fn settle_vocabulary(model: &BertConfig, tokenizer: &WordPiece) -> Result<BertConfig> {
+pub(super) fn settle_vocabulary(model: &BertConfig, tokenizer: &Tokenizer) -> Result<BertConfig> {
     let tokens = tokenizer.vocab_size();
     let mut settled = model.clone();
     if model.vocab_size == OPEN_VOCABULARY {
@@ -77,14 +77,14 @@ pub(super) fn settle_vocabulary(model: &BertConfig, tokenizer: &WordPiece) -> Re
     Ok(settled)
 }
 
-fn tokenizer(config: &PretrainConfig, folder: &Path, progress: &dyn Progress) -> Result<WordPiece> {
+fn tokenizer(config: &PretrainConfig, folder: &Path, progress: &dyn Progress) -> Result<Tokenizer> {
     let given = config.data.tokenizer.as_ref().map(PathBuf::from);
     let of_dataset = || {
         let data = config.phase.iter().find_map(|phase| phase.data.as_ref());
         data.map(|data| Path::new(data).join(bert_data::build::TOKENIZER_FOLDER))
     };
     if let Some(place) = given.or_else(of_dataset) {
-        return Ok(WordPiece::open(&place)?);
+        return Ok(Tokenizer::open(&place)?);
     }
     let place = folder.join("vocabulary");
     if !place.exists() {
@@ -98,7 +98,7 @@ fn tokenizer(config: &PretrainConfig, folder: &Path, progress: &dyn Progress) ->
         let trained = train(&options, progress)?;
         write_folder(&place, |aside| Ok(trained.save(aside)?))?;
     }
-    Ok(WordPiece::open(&place)?)
+    Ok(Tokenizer::open(&place)?)
 }
 
 /// Builds a dataset, or keeps the one that is there when it was made of the same files with the same settings.
@@ -106,7 +106,7 @@ fn build_examples(
     config: &PretrainConfig,
     seq_len: usize,
     place: &Path,
-    tokenizer: &WordPiece,
+    tokenizer: &Tokenizer,
     progress: &dyn Progress,
 ) -> Result<()> {
     let options = BuildOptions {
@@ -139,7 +139,7 @@ impl PhaseData {
     }
 
     /// Refuses examples that this phase cannot be trained on.
-    fn check(&self, phase: usize, config: &PretrainConfig, place: &Path, tokenizer: &WordPiece) -> Result<()> {
+    fn check(&self, phase: usize, config: &PretrainConfig, place: &Path, tokenizer: &Tokenizer) -> Result<()> {
         let seq_len = config.phase[phase].seq_len;
         let wrong = |problem: String| {
             let place = place.display();

@@ -2,7 +2,7 @@
 
 use bert_data::sample::{Floor, corpus, floors};
 use bert_data::sources::SAMPLE_INPUT;
-use bert_data::tokenizer::WordPiece;
+use bert_data::tokenizer::Tokenizer;
 use serde::Serialize;
 
 use super::trainer::Trainer;
@@ -59,9 +59,10 @@ fn is_sample(config: &PretrainConfig) -> bool {
 }
 
 /// Whether no word of the sample is cut into pieces: losses for each token are comparable only then.
-fn has_whole_words(tokenizer: &WordPiece) -> bool {
+fn has_whole_words(tokenizer: &Tokenizer) -> bool {
     let mut words: Vec<&str> = corpus().iter().flat_map(|(_, text)| text.split_whitespace()).collect();
     words.sort_unstable();
     words.dedup();
-    words.iter().flat_map(|word| tokenizer.encode(word)).all(|id| !tokenizer.decode_token(id).starts_with("##"))
+    let whole = |ids: Vec<u32>| ids.windows(2).all(|pair| !tokenizer.continues_word(pair[0], pair[1]));
+    words.iter().all(|word| whole(tokenizer.encode(word)))
 }

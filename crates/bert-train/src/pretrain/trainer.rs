@@ -3,7 +3,7 @@
 use bert_data::examples::ExampleSet;
 use bert_data::loader::{Cursor, Loader, MaskedExample};
 use bert_data::masking::{Masker, MaskingOptions};
-use bert_data::tokenizer::WordPiece;
+use bert_data::tokenizer::Tokenizer;
 use bert_model::{BertForPreTraining, Pass, backward};
 use candle_core::Device;
 
@@ -18,7 +18,7 @@ use crate::schedule::Schedule;
 /// A run between two steps: model, moments, data position. All that follows is a function of these.
 pub struct Trainer {
     config: PretrainConfig,
-    tokenizer: WordPiece,
+    tokenizer: Tokenizer,
     phases: Vec<PhaseData>,
     digests: Vec<String>,
     model: BertForPreTraining,
@@ -30,7 +30,7 @@ pub struct Trainer {
 
 impl Trainer {
     /// A run at its beginning. `config` has at least one phase, `phases` the examples of each.
-    pub fn new(config: PretrainConfig, tokenizer: WordPiece, phases: Vec<PhaseData>) -> Result<Self> {
+    pub fn new(config: PretrainConfig, tokenizer: Tokenizer, phases: Vec<PhaseData>) -> Result<Self> {
         let shape = settle_vocabulary(&config.model, &tokenizer)?;
         let model = BertForPreTraining::new(&shape, config.seed, &Device::Cpu)?;
         let optimizer = AdamW::new(&config.optimizer, model.parameters())?;
@@ -148,7 +148,7 @@ impl Trainer {
     }
 
     /// The vocabulary.
-    pub fn tokenizer(&self) -> &WordPiece {
+    pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
     }
 
@@ -165,7 +165,7 @@ impl Meters {
 }
 
 /// The training examples of the state's phase, from the state's cursor on.
-fn loader(config: &PretrainConfig, tokenizer: &WordPiece, phases: &[PhaseData], state: &State) -> Result<Loader> {
+fn loader(config: &PretrainConfig, tokenizer: &Tokenizer, phases: &[PhaseData], state: &State) -> Result<Loader> {
     let masker = masker(config, state.phase, tokenizer, &phases[state.phase].train)?;
     let seed = phase_seed(config.seed, state.phase);
     let set = phases[state.phase].train.clone();
@@ -176,7 +176,7 @@ fn loader(config: &PretrainConfig, tokenizer: &WordPiece, phases: &[PhaseData], 
 pub(super) fn masker(
     config: &PretrainConfig,
     phase: usize,
-    tokenizer: &WordPiece,
+    tokenizer: &Tokenizer,
     train: &ExampleSet,
 ) -> Result<Masker> {
     let options = MaskingOptions {

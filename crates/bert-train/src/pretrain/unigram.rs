@@ -1,7 +1,7 @@
 //! The baseline that needs no context: predicting every masked token from how frequent tokens are.
 
 use bert_data::examples::ExampleSet;
-use bert_data::tokenizer::WordPiece;
+use bert_data::tokenizer::Tokenizer;
 
 /// Most training examples that are counted; beyond, examples at even distances stand for all.
 const MOST_EXAMPLES: usize = 200_000;
@@ -15,7 +15,7 @@ pub(super) struct Unigram {
 
 impl Unigram {
     /// Counts the tokens of the training examples, with one added to each count.
-    pub fn count(train: &ExampleSet, tokenizer: &WordPiece) -> Self {
+    pub fn count(train: &ExampleSet, tokenizer: &Tokenizer) -> Self {
         let mut counts = vec![1u64; tokenizer.vocab_size()];
         let stride = train.len().div_ceil(MOST_EXAMPLES).max(1);
         for index in (0..train.len()).step_by(stride) {
