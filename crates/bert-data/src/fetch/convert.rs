@@ -117,7 +117,7 @@ fn sentences(files: &[(String, PathBuf)], folder: &Path) -> Result<Vec<String>> 
         let name = name.strip_suffix(".parquet").unwrap_or(name).replace('/', ".");
         let mut out = Out::create(folder, &format!("{name}.txt"))?;
         for (i, row) in Rows::open(path)?.enumerate() {
-            if i > 0 && i as u64 % SENTENCES_PER_DOCUMENT == 0 {
+            if i > 0 && (i as u64).is_multiple_of(SENTENCES_PER_DOCUMENT) {
                 out.line("")?;
             }
             let row = row?;

@@ -186,10 +186,11 @@ impl Hub {
                 Err(error) => error,
             };
             let (kind, reason) = self.explain(&error);
-            if let ApiError::IoError(source) = error {
-                if part.is_some() && is_local(&source) {
-                    return Err(Error::Io { action: "write below", path: self.cache.path().clone(), source });
-                }
+            if let ApiError::IoError(source) = error
+                && part.is_some()
+                && is_local(&source)
+            {
+                return Err(Error::Io { action: "write below", path: self.cache.path().clone(), source });
             }
             if part.map_or(0, length) > before {
                 tries = 0;
