@@ -185,6 +185,17 @@ pub enum Error {
         reason: String,
     },
 
+    /// The Hugging Face Hub did not give what was asked for.
+    #[error("{what}: {reason}")]
+    Hub {
+        /// The dataset.
+        what: String,
+        /// Of what kind the problem is.
+        kind: crate::fetch::HubProblem,
+        /// What happened, and the cure.
+        reason: String,
+    },
+
     /// Encoding as Arrow failed.
     #[error("cannot write {} as Arrow: {source}", path.display())]
     Arrow {
@@ -215,6 +226,7 @@ impl Error {
             | Error::Damaged { .. }
             | Error::TaskFile { .. }
             | Error::Stopped { .. }
+            | Error::Hub { .. }
             | Error::Arrow { .. } => false,
         }
     }

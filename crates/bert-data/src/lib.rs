@@ -37,6 +37,7 @@ pub mod cleaning;
 pub mod drops;
 mod error;
 pub mod examples;
+pub mod fetch;
 pub mod inspect;
 pub mod loader;
 pub mod manifest;

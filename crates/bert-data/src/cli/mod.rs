@@ -3,6 +3,7 @@
 
 mod build;
 mod cleaning;
+mod fetch;
 mod inspect;
 mod merge;
 mod stats;
@@ -28,6 +29,8 @@ enum Command {
     Vocab(vocab::Vocab),
     /// Make a dataset of examples from a corpus
     Build(Box<build::Build>),
+    /// Get a corpus or a task from the Hugging Face Hub
+    Fetch(fetch::Fetch),
     /// Put the parts that several machines built into one dataset
     Merge(merge::Merge),
     /// Show an example of a dataset as a person reads it, with its masks
@@ -85,6 +88,7 @@ pub(crate) fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Vocab(command) => command.run(),
         Command::Build(command) => command.run(),
+        Command::Fetch(command) => command.run(),
         Command::Merge(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Stats(command) => command.run(),

@@ -2,10 +2,11 @@
 
 use std::fs;
 
-use bert_data::build::{BuildOptions, Part, Sentences, build, merge};
+use bert_data::build::{BuildOptions, Pairing, Part, Sentences, build, merge};
 use bert_data::cleaning::{CleaningOptions, split_sentences};
 use bert_data::drops::Reason;
-use bert_data::manifest::Manifest;
+use bert_data::manifest::{Manifest, StaticMasks};
+use bert_data::masking::MaskingOptions;
 use bert_data::progress::Silent;
 use bert_data::tokenizer::{SPECIAL_TOKENS, Tokenizer};
 use bert_data::vocab::{VocabOptions, train};
@@ -77,7 +78,13 @@ fn corpus() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    // The same cases on every run.
+    #![proptest_config(ProptestConfig {
+        cases: 120,
+        failure_persistence: None,
+        rng_seed: prop::test_runner::RngSeed::Fixed(20_240_229),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn a_build_loses_no_sentence(
@@ -90,6 +97,10 @@ proptest! {
         latin in any::<bool>(),
         lines in any::<bool>(),
         validation in prop::sample::select(vec![0.0, 0.4]),
+        pairing in prop::sample::select(vec![Pairing::Nsp, Pairing::Sop, Pairing::FullSentences, Pairing::DocSentences]),
+        seq_len in prop::sample::select(vec![8, 32, 128]),
+        copies in 0_u64..4,
+        seed in any::<u64>(),
     ) {
         let tok = tokenizer();
         let sentences = if lines { Sentences::Lines } else { Sentences::Split };
@@ -97,6 +108,12 @@ proptest! {
         let manifest = built(&text, &tok, |options| {
             options.sentences = sentences;
             options.validation = validation;
+            options.pairing = pairing;
+            options.seq_len = seq_len;
+            options.seed = seed;
+            // None of them: masks drawn while loading.
+            options.static_masks =
+                (copies > 0).then(|| StaticMasks { dupe_factor: copies, masking: MaskingOptions::default() });
             options.cleaning = CleaningOptions {
                 duplicates,
                 near_duplicates: near.then_some(0.8),
@@ -118,7 +135,8 @@ proptest! {
             prop_assert_eq!(corpus.sentences + sentences, sentences_in);
             prop_assert_eq!(corpus.tokens + tokens, tokens_in);
             prop_assert_eq!(dropped.tokens(), tokens);
-            prop_assert_eq!(splits.iter().map(|split| split.tokens).sum::<u64>(), corpus.tokens);
+            // Every copy of a static dataset goes through the whole corpus.
+            prop_assert_eq!(splits.iter().map(|split| split.tokens).sum::<u64>(), corpus.tokens * copies.max(1));
             for split in splits {
                 prop_assert_eq!(split.tokens_kept + split.tokens_truncated, split.tokens);
             }
