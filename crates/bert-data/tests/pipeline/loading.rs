@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bert_data::build::build;
 use bert_data::examples::{ExampleSet, Split};
-use bert_data::loader::{Cursor, Loader, MaskedExample};
-use bert_data::masking::{Masker, MaskingOptions};
+use bert_data::loader::{Cursor, Loader, MaskedExample, Rank};
+use bert_data::masking::{MaskKind, Masker, MaskingOptions};
 use bert_data::progress::Silent;
 
 use crate::corpus::Corpus;
@@ -110,4 +110,54 @@ fn an_empty_split_gives_no_batch() {
     let set = Arc::new(ExampleSet::open(&dir, Split::Validation).unwrap());
     assert!(set.is_empty());
     assert!(Loader::new(set, data.masker.clone(), 1, Cursor::default()).next_batch(8).is_empty());
+}
+
+/// 1, 2 and 8 processes see together the same examples with the same masks in the same order, also from the middle on.
+#[test]
+fn ranks_share_the_examples_of_one_process() {
+    let data = Data::new();
+    let examples = data.set.len() as u64;
+    assert!(examples % 8 != 0, "the end of an epoch must fall inside a batch for some rank");
+    for kind in [MaskKind::Token, MaskKind::Span, MaskKind::FrequencyWeighted] {
+        let options = MaskingOptions { kind, ..MaskingOptions::default() };
+        let masker = Masker::for_examples(options, &data._corpus.tok, &data.set).unwrap();
+        for begin in [Cursor::default(), Cursor { epoch: 1, position: examples - 5 }] {
+            let mut alone = Loader::new(data.set.clone(), masker.clone(), 5, begin);
+            let mut ranks: Vec<Vec<Loader>> = [1, 2, 8]
+                .map(|of| {
+                    let rank = |index| Rank { index, of };
+                    let loader = |index| Loader::for_rank(data.set.clone(), masker.clone(), 5, begin, rank(index));
+                    (0..of).map(loader).collect()
+                })
+                .into();
+            let batch = 16;
+            for _ in 0..2 * examples / batch + 2 {
+                let expected = alone.next_batch(batch as usize);
+                for loaders in &mut ranks {
+                    let of = loaders.len();
+                    let parts: Vec<_> = loaders.iter_mut().map(|l| l.next_batch(batch as usize / of)).collect();
+                    let together: Vec<_> = (0..batch as usize).map(|i| &parts[i % of][i / of]).collect();
+                    assert!(together.into_iter().eq(&expected), "{kind:?}, {of} ranks from {begin:?}");
+                    assert!(loaders.iter().all(|loader| loader.cursor() == alone.cursor()), "{of} ranks: cursors");
+                }
+            }
+        }
+    }
+}
+
+/// More processes than before, or fewer, go on where the others stopped.
+#[test]
+fn a_run_goes_on_with_another_number_of_ranks() {
+    let data = Data::new();
+    let expected = data.loader(5, Cursor::default()).next_batch(64);
+    let mut found = Vec::new();
+    let mut cursor = Cursor::default();
+    for of in [2_u64, 8, 1, 2] {
+        let loader = |index| Loader::for_rank(data.set.clone(), data.masker.clone(), 5, cursor, Rank { index, of });
+        let mut loaders: Vec<_> = (0..of).map(loader).collect();
+        let parts: Vec<_> = loaders.iter_mut().map(|loader| loader.next_batch(16 / of as usize)).collect();
+        found.extend((0..16).map(|i| parts[i % of as usize][i / of as usize].clone()));
+        cursor = loaders[0].cursor();
+    }
+    assert!(found == expected);
 }

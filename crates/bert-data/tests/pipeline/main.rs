@@ -8,6 +8,7 @@ mod cleaning;
 mod command_line;
 mod corpus;
 mod loading;
+mod masks;
 mod packing;
 mod pairs;
 mod parts;
