@@ -19,7 +19,7 @@ use bert_data::examples::{ExampleSet, Split};
 use bert_data::manifest::StaticMasks;
 use bert_data::masking::{MaskKind, MaskingOptions, Replacements};
 use bert_data::progress::Silent;
-use bert_data::tokenizer::{SPECIAL_TOKENS, WordPiece};
+use bert_data::tokenizer::{SPECIAL_TOKENS, Tokenizer};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -88,7 +88,7 @@ struct Edges {
 }
 
 impl Edges {
-    fn of(text: &str, tok: &WordPiece) -> Self {
+    fn of(text: &str, tok: &Tokenizer) -> Self {
         let mut edges = Edges { begins: BTreeSet::new(), ends: BTreeSet::new() };
         for line in text.lines() {
             let ids = tok.encode(line);
@@ -100,7 +100,7 @@ impl Edges {
 }
 
 /// The statistics of a dataset, named as in the golden file.
-fn statistics(set: &ExampleSet, tok: &WordPiece, edges: &Edges) -> BTreeMap<String, f64> {
+fn statistics(set: &ExampleSet, tok: &Tokenizer, edges: &Edges) -> BTreeMap<String, f64> {
     let mut sums = Sums::default();
     let (seq_len, mask) = (set.manifest().settings.seq_len, tok.special().mask);
     for i in 0..set.len() {
@@ -171,12 +171,12 @@ fn compare(case: &Case, found: &BTreeMap<String, f64>) -> BTreeMap<String, f64> 
 /// A text on disk with its vocabulary.
 struct Corpus {
     dir: tempfile::TempDir,
-    tok: WordPiece,
+    tok: Tokenizer,
     edges: Edges,
 }
 
 impl Corpus {
-    fn new(text: &str, tok: WordPiece, case: &Case) -> Self {
+    fn new(text: &str, tok: Tokenizer, case: &Case) -> Self {
         let sha256: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(sha256, case.text_sha256, "{}: another text than the golden file's", case.name);
         let dir = tempfile::tempdir().unwrap();
@@ -195,7 +195,7 @@ impl Corpus {
         }
         words.remove("");
         let tokens = SPECIAL_TOKENS.iter().map(ToString::to_string).chain(words).collect();
-        Self::new(&text, WordPiece::from_vocab(tokens, true).unwrap(), case)
+        Self::new(&text, Tokenizer::from_vocab(tokens, true).unwrap(), case)
     }
 
     /// None, after a line that says so, where the shared data are missing.
@@ -221,7 +221,7 @@ impl Corpus {
         }
         let _ = xz.kill();
         let _ = xz.wait();
-        let tok = WordPiece::open(&folder.join("vocabs/bert-base-uncased/vocab.txt")).unwrap();
+        let tok = Tokenizer::open(&folder.join("vocabs/bert-base-uncased/vocab.txt")).unwrap();
         Some(Self::new(&text, tok, case))
     }
 

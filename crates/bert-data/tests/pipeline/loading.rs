@@ -117,7 +117,7 @@ fn an_empty_split_gives_no_batch() {
 fn ranks_share_the_examples_of_one_process() {
     let data = Data::new();
     let examples = data.set.len() as u64;
-    assert!(examples % 8 != 0, "the end of an epoch must fall inside a batch for some rank");
+    assert!(!examples.is_multiple_of(8), "the end of an epoch must fall inside a batch for some rank");
     for kind in [MaskKind::Token, MaskKind::Span, MaskKind::FrequencyWeighted] {
         let options = MaskingOptions { kind, ..MaskingOptions::default() };
         let masker = Masker::for_examples(options, &data._corpus.tok, &data.set).unwrap();

@@ -9,7 +9,7 @@ use bert_data::loader::MaskedExample;
 use bert_data::manifest::StaticMasks;
 use bert_data::masking::{MaskKind, Masker, MaskingOptions, Replacements};
 use bert_data::progress::Silent;
-use bert_data::tokenizer::{SPECIAL_TOKENS, WordPiece};
+use bert_data::tokenizer::{SPECIAL_TOKENS, Tokenizer};
 use tempfile::TempDir;
 
 use crate::corpus::Draws;
@@ -21,7 +21,7 @@ const WORDS: u64 = 40;
 
 /// A dataset of words of one to three pieces, some of them unknown, and its tokenizer, which has unused tokens.
 struct Data {
-    tok: WordPiece,
+    tok: Tokenizer,
     dir: TempDir,
 }
 
@@ -31,7 +31,7 @@ impl Data {
         let tokens = tokens.chain((0..30).map(|i| format!("[unused{i}]")));
         let tokens = tokens.chain((1..=WORDS).map(|i| format!("w{i}x")));
         let tokens = tokens.chain(["##ab".to_string(), "##cd".to_string()]).collect();
-        let tok = WordPiece::from_vocab(tokens, true).unwrap();
+        let tok = Tokenizer::from_vocab(tokens, true).unwrap();
         let mut draws = Draws(3);
         let mut text = String::new();
         for _ in 0..120 {
@@ -88,7 +88,7 @@ struct Counted {
 
 impl Counted {
     /// Checks what must hold in every example and counts the rest.
-    fn add(&mut self, example: &MaskedExample, stored: Option<Vec<u32>>, options: MaskingOptions, tok: &WordPiece) {
+    fn add(&mut self, example: &MaskedExample, stored: Option<Vec<u32>>, options: MaskingOptions, tok: &Tokenizer) {
         let ids = &example.input_ids;
         let mut original = ids.clone();
         for (&position, &label) in example.positions.iter().zip(&example.labels) {
