@@ -9,7 +9,18 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Left alone, the allocator gives pages back that were free for a second: a large model's step takes longer.
+#[allow(unsafe_code)]
+fn keep_pages() {
+    // `mi_option_purge_delay` in mimalloc.h (2.1 to 3); the crate does not name it.
+    const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
+    const NEVER: std::ffi::c_long = -1;
+    // SAFETY: sets a number in the allocator's table of options; no other thread runs yet.
+    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, NEVER) }
+}
+
 fn main() -> ExitCode {
+    keep_pages();
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -118,7 +118,7 @@ impl std::fmt::Display for BenchReport {
             writeln!(f, "peak memory {memory:.0} MiB")?;
         }
         for PartTime { part, ms } in &self.parts {
-            writeln!(f, "  {part:<12}{ms:>10.2} ms")?;
+            writeln!(f, "  {part:<12}{ms:>10.2} ms {:>4.0}%", 100.0 * ms / self.step_ms)?;
         }
         Ok(())
     }
