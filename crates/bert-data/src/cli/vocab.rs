@@ -16,7 +16,12 @@ pub(super) struct Vocab {
     /// How words are spelt
     #[arg(long, value_enum, default_value = "wordpiece")]
     algorithm: Algorithm,
-    /// Number of tokens, special tokens included; a small corpus may give fewer
+    /// WordPiece vocabulary to extend, a folder or a vocab.txt: its tokens keep their ids, placeholders such as [unused0]
+    /// included, and pieces of the corpus come behind them until there are --size tokens. `bert-train pretrain --set
+    /// init=MODEL` starts from a model of the vocabulary that was extended
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["algorithm", "cased"])]
+    extend: Option<PathBuf>,
+    /// Number of tokens, special tokens and those of --extend included; a small corpus may give fewer
     #[arg(long, default_value_t = 30_522, value_name = "N")]
     size: usize,
     /// Keep capital letters and accents; without it BPE lower-cases, too
@@ -25,7 +30,7 @@ pub(super) struct Vocab {
     /// Pairs of pieces that occur more seldom are not merged
     #[arg(long, default_value_t = 2, value_name = "N")]
     min_frequency: u64,
-    /// Most different characters of WordPiece; rarer ones become [UNK]
+    /// Most different characters of WordPiece; rarer ones become [UNK], or with --extend are not added
     #[arg(long, default_value_t = 1000, value_name = "N")]
     alphabet: usize,
     /// Folder to make: tokenizer.json, tokenizer_config.json, special_tokens_map.json, and vocab.txt or, for BPE, vocab.json
@@ -45,6 +50,7 @@ impl Vocab {
             unreadable: self.corpus.unreadable,
             cleaning: self.corpus.cleaning.options(),
             algorithm: self.algorithm,
+            extend: self.extend,
             size: self.size,
             lowercase: !self.cased,
             min_frequency: self.min_frequency,

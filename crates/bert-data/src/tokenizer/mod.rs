@@ -98,6 +98,11 @@ impl Tokenizer {
         wordpiece::assemble(tokens, Normalization::bert(lowercase), &PathBuf::from("<memory>"))
     }
 
+    /// As [`from_vocab`](Self::from_vocab), with any normalisation.
+    pub(crate) fn from_wordpieces(tokens: Vec<String>, normalization: Normalization) -> Result<Self> {
+        wordpiece::assemble(tokens, normalization, &PathBuf::from("<memory>"))
+    }
+
     fn from_parts(parts: Parts) -> Self {
         let Parts { algorithm, tokens, ids, special, added, pairs, marks, cuts, digest, library } = parts;
         let mut is_special: Vec<bool> = tokens.iter().map(|token| special::is_unused(token)).collect();

@@ -5,9 +5,10 @@
 //! the pieces that came into the vocabulary first.
 
 mod count;
+mod extend;
 mod merge;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::cleaning::CleaningOptions;
 use crate::error::{Error, Result};
@@ -45,7 +46,9 @@ pub struct VocabOptions {
     pub cleaning: CleaningOptions,
     /// How it spells words.
     pub algorithm: Algorithm,
-    /// Number of tokens, special tokens included. A small corpus may give fewer.
+    /// A WordPiece vocabulary to add to. Its tokens keep their ids and its normalisation holds, not `algorithm` and `lowercase`.
+    pub extend: Option<PathBuf>,
+    /// Number of tokens, special tokens and those of the vocabulary to extend included. A small corpus may give fewer.
     pub size: usize,
     /// Lower-case the text and, for WordPiece, take its accents off (an "uncased" vocabulary).
     pub lowercase: bool,
@@ -66,6 +69,7 @@ impl Default for VocabOptions {
             unreadable: Unreadable::Stop,
             cleaning: CleaningOptions::default(),
             algorithm: Algorithm::WordPiece,
+            extend: None,
             size: 30_522,
             lowercase: true,
             min_frequency: 2,
@@ -76,7 +80,8 @@ impl Default for VocabOptions {
 }
 
 /// Trains a vocabulary. It begins with `[PAD] [UNK] [CLS] [SEP] [MASK]` (WordPiece) or `<s> <pad> </s> <unk> <mask>` (BPE), then
-/// come the characters or the 256 bytes, then the merges in the order in which they were made.
+/// come the characters or the 256 bytes, then the merges in the order in which they were made. One that extends another begins
+/// with that, placeholders (`[unused0]`) included; then come characters that it could not spell, and the merges.
 ///
 /// # Errors
 /// [`Error::Setting`] for a size too small for the characters of the corpus, [`Error::EmptyCorpus`], and errors of reading.
@@ -89,17 +94,22 @@ pub fn train(opts: &VocabOptions, progress: &dyn Progress) -> Result<Tokenizer> 
     let inputs = sources::expand(&opts.input)?;
     let pool = crate::workers::pool(opts.workers)?;
     let reading = ReadOptions { format: opts.format, unreadable: opts.unreadable };
-    let words_of = match opts.algorithm {
-        Algorithm::WordPiece => Words::Bert(Normalization::bert(opts.lowercase)),
-        Algorithm::Bpe => Words::ByteLevel { lowercase: opts.lowercase },
+    let base = opts.extend.as_deref().map(|path| extend::Base::open(path, opts.size)).transpose()?;
+    let words_of = match (&base, opts.algorithm) {
+        (Some(base), _) => Words::Bert(base.normalization),
+        (None, Algorithm::WordPiece) => Words::Bert(Normalization::bert(opts.lowercase)),
+        (None, Algorithm::Bpe) => Words::ByteLevel { lowercase: opts.lowercase },
     };
     let words = pool.install(|| count::count_words(&inputs, reading, &opts.cleaning, words_of, progress))?;
     if words.is_empty() {
         return Err(Error::EmptyCorpus { inputs: opts.input.join(", ") });
     }
+    if let Some(base) = base {
+        return base.extended(&words, opts, progress);
+    }
     let (alphabet, continuation, what) = match opts.algorithm {
         Algorithm::WordPiece => {
-            let alphabet = merge::wordpiece_alphabet(&words, opts.alphabet);
+            let alphabet = merge::wordpiece_alphabet(&words, opts.alphabet, 1);
             (alphabet, CONTINUATION, "pieces of one character; ask for more, or lower --alphabet")
         }
         Algorithm::Bpe => (Words::bytes(), "", "bytes; ask for more"),

@@ -7,6 +7,7 @@ mod byte_level;
 mod cleaning;
 mod command_line;
 mod corpus;
+mod extending;
 mod loading;
 mod masks;
 mod packing;
