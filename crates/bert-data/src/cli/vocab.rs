@@ -24,13 +24,13 @@ pub(super) struct Vocab {
     /// Number of tokens, special tokens and those of --extend included; a small corpus may give fewer
     #[arg(long, default_value_t = 30_522, value_name = "N")]
     size: usize,
-    /// Keep capital letters and accents; without it BPE lower-cases, too
+    /// Keep capital letters and accents; without it BPE lower-cases, too, and keeps accents
     #[arg(long)]
     cased: bool,
-    /// Pairs of pieces that occur more seldom are not merged
+    /// Pairs of pieces (substrings, for unigram) that occur more seldom are not considered
     #[arg(long, default_value_t = 2, value_name = "N")]
     min_frequency: u64,
-    /// Most different characters of WordPiece; rarer ones become [UNK], or with --extend are not added
+    /// Most different characters of WordPiece and Unigram; rarer ones become [UNK], or with --extend are not added
     #[arg(long, default_value_t = 1000, value_name = "N")]
     alphabet: usize,
     /// Folder to make: tokenizer.json, tokenizer_config.json, special_tokens_map.json, and vocab.txt or, for BPE, vocab.json

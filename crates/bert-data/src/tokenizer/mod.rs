@@ -25,8 +25,8 @@ use crate::error::Result;
 use cache::WordCache;
 use cuts::Cuts;
 pub use normalization::Normalization;
-pub use special::{PairLayout, ROBERTA_SPECIAL_TOKENS, SPECIAL_TOKENS, SpecialIds};
-pub(crate) use training::{Words, byte_level_bpe};
+pub use special::{ALBERT_SPECIAL_TOKENS, PairLayout, ROBERTA_SPECIAL_TOKENS, SPECIAL_TOKENS, SpecialIds};
+pub(crate) use training::{Words, byte_level_bpe, unigram};
 use words::Marks;
 pub(crate) use words::WordEdges;
 

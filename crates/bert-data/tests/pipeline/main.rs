@@ -17,4 +17,5 @@ mod real_tasks;
 mod same_bytes;
 mod sources;
 mod stopped;
+mod unigram;
 mod verifying;
