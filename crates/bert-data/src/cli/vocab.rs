@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use bert_data::build::parse_size;
 use bert_data::progress::Bars;
 use bert_data::vocab::{Algorithm, VocabOptions, train_to};
 
@@ -33,6 +34,10 @@ pub(super) struct Vocab {
     /// Most different characters of WordPiece and Unigram; rarer ones become [UNK], or with --extend are not added
     #[arg(long, default_value_t = 1000, value_name = "N")]
     alphabet: usize,
+    /// Memory for counting; counts beyond half of it go to files beside the output. The words to train on, each once, are held
+    /// whatever their number. The vocabulary does not depend on it
+    #[arg(long, default_value = "2GiB", value_name = "SIZE", value_parser = parse_size)]
+    memory: u64,
     /// Folder to make: tokenizer.json, tokenizer_config.json, special_tokens_map.json, and vocab.txt or, for BPE, vocab.json
     /// and merges.txt
     #[arg(long, value_name = "DIR")]
@@ -56,6 +61,7 @@ impl Vocab {
             min_frequency: self.min_frequency,
             alphabet: self.alphabet,
             workers: self.corpus.workers,
+            memory: self.memory,
         };
         let tokenizer = train_to(&options, &self.output, self.overwrite, &Bars::new())?;
         writeln!(std::io::stdout(), "{}: {} tokens", self.output.display(), tokenizer.vocab_size())?;

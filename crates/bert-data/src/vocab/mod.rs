@@ -8,10 +8,12 @@
 mod count;
 mod extend;
 mod merge;
+mod runs;
 mod unigram;
 
 use std::path::{Path, PathBuf};
 
+use crate::build::DEFAULT_MEMORY;
 use crate::cleaning::CleaningOptions;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
@@ -65,6 +67,9 @@ pub struct VocabOptions {
     pub alphabet: usize,
     /// Threads; 0 for one per core.
     pub workers: usize,
+    /// Most bytes of memory for counting, half of it for counts; [`train_to`] writes down what does not fit. The words that
+    /// are trained on, each once, are held whatever their number. The vocabulary does not depend on it.
+    pub memory: u64,
 }
 
 impl Default for VocabOptions {
@@ -82,6 +87,7 @@ impl Default for VocabOptions {
             min_frequency: 2,
             alphabet: 1000,
             workers: 0,
+            memory: DEFAULT_MEMORY,
         }
     }
 }
@@ -94,6 +100,11 @@ impl Default for VocabOptions {
 /// # Errors
 /// [`Error::Setting`] for a size too small for the characters of the corpus, [`Error::EmptyCorpus`], and errors of reading.
 pub fn train(opts: &VocabOptions, progress: &dyn Progress) -> Result<Tokenizer> {
+    train_with(opts, None, progress)
+}
+
+/// As [`train`]; counts that do not fit into memory go into the folder.
+fn train_with(opts: &VocabOptions, folder: Option<&Path>, progress: &dyn Progress) -> Result<Tokenizer> {
     for (name, value) in [("alphabet", opts.alphabet), ("size", opts.size)] {
         if value == 0 {
             return Err(Error::Setting { name, reason: "0 leaves no vocabulary".into() });
@@ -109,7 +120,8 @@ pub fn train(opts: &VocabOptions, progress: &dyn Progress) -> Result<Tokenizer> 
         (None, Algorithm::Bpe) => Words::ByteLevel { lowercase: opts.lowercase },
         (None, Algorithm::Unigram) => Words::Marked { lowercase: opts.lowercase },
     };
-    let words = pool.install(|| count::count_words(&inputs, reading, &opts.cleaning, words_of, progress))?;
+    let spill = folder.map(|folder| count::Spill { folder, memory: (opts.memory / 2) as usize });
+    let words = pool.install(|| count::count_words(&inputs, reading, &opts.cleaning, words_of, spill, progress))?;
     if words.is_empty() {
         return Err(Error::EmptyCorpus { inputs: opts.input.join(", ") });
     }
@@ -173,7 +185,7 @@ fn train_unigram(words: Vec<(Box<str>, u64)>, opts: &VocabOptions, progress: &dy
 /// As [`train`], and [`Error::OutputExists`] when there is one and `overwrite` is not set; an existing output stays as it was.
 pub fn train_to(opts: &VocabOptions, output: &Path, overwrite: bool, progress: &dyn Progress) -> Result<Tokenizer> {
     let staging = Staging::begin(output, "tokenizer.json", overwrite)?;
-    let tokenizer = train(opts, progress)?;
+    let tokenizer = train_with(opts, Some(staging.folder()), progress)?;
     tokenizer.save(staging.folder())?;
     staging.commit()?;
     Ok(tokenizer)
