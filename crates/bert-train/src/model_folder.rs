@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use bert_data::tokenizer::Tokenizer;
-use bert_model::{BertConfig, load_tensors};
+use bert_model::{BertConfig, LoadReport, load_tensors};
 use candle_core::Tensor;
 use hf_hub::api::sync::{Api, ApiRepo};
 
@@ -23,6 +23,11 @@ impl ModelFolder {
     /// # Errors
     /// [`Error::Request`] when there is no such folder and no such model on the Hub.
     pub fn find(folder_or_id: &str) -> Result<Self> {
+        Self::find_for("--model", folder_or_id)
+    }
+
+    /// As [`find`](Self::find), for the option or key that messages name.
+    pub(crate) fn find_for(option: &str, folder_or_id: &str) -> Result<Self> {
         let given = Path::new(folder_or_id);
         for path in [given.to_owned(), given.join("model")] {
             if path.join("config.json").is_file() {
@@ -31,14 +36,14 @@ impl ModelFolder {
         }
         if given.exists() {
             return Err(Error::Request(format!(
-                "--model {folder_or_id}: there is no config.json; give a folder in Hugging Face's layout, such as \
+                "{option} {folder_or_id}: there is no config.json; give a folder in Hugging Face's layout, such as \
                  RUN/model"
             )));
         }
         if !is_hub_id(folder_or_id) {
-            return Err(Error::Request(format!("--model {folder_or_id}: there is no such folder")));
+            return Err(Error::Request(format!("{option} {folder_or_id}: there is no such folder")));
         }
-        download(folder_or_id).map(|path| Self { path })
+        download(option, folder_or_id).map(|path| Self { path })
     }
 
     /// Its folder.
@@ -72,10 +77,10 @@ fn is_hub_id(text: &str) -> bool {
     text.split('/').count() <= 2 && text.split('/').all(part)
 }
 
-fn download(id: &str) -> Result<PathBuf> {
+fn download(option: &str, id: &str) -> Result<PathBuf> {
     let failed = |file: &str, reason: String| {
         Error::Request(format!(
-            "--model {id}: there is no such folder, and {file} of that name cannot be had from the Hugging Face Hub \
+            "{option} {id}: there is no such folder, and {file} of that name cannot be had from the Hugging Face Hub \
              ({reason}); check the spelling and the connection, or give a folder"
         ))
     };
@@ -99,6 +104,16 @@ fn download(id: &str) -> Result<PathBuf> {
 
 fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// Says what came from the model's files and what did not.
+pub(crate) fn print_load(report: &LoadReport) {
+    eprintln!("loaded {} parameters", report.loaded.len());
+    for (what, names) in [("new, from random values", &report.new), ("ignored", &report.ignored)] {
+        if !names.is_empty() {
+            eprintln!("{what}: {}", names.join(", "));
+        }
+    }
 }
 
 #[cfg(test)]

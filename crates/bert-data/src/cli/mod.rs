@@ -25,7 +25,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Train a vocabulary on a corpus, WordPiece or byte-level BPE
+    /// Train a vocabulary on a corpus (WordPiece, byte-level BPE or Unigram), or extend one
     Vocab(vocab::Vocab),
     /// Make a dataset of examples from a corpus
     Build(Box<build::Build>),

@@ -25,8 +25,8 @@ use crate::error::Result;
 use cache::WordCache;
 use cuts::Cuts;
 pub use normalization::Normalization;
-pub use special::{PairLayout, ROBERTA_SPECIAL_TOKENS, SPECIAL_TOKENS, SpecialIds};
-pub(crate) use training::{Words, byte_level_bpe};
+pub use special::{ALBERT_SPECIAL_TOKENS, PairLayout, ROBERTA_SPECIAL_TOKENS, SPECIAL_TOKENS, SpecialIds};
+pub(crate) use training::{Words, byte_level_bpe, unigram};
 use words::Marks;
 pub(crate) use words::WordEdges;
 
@@ -96,6 +96,11 @@ impl Tokenizer {
     /// [`Error::Vocabulary`](crate::Error::Vocabulary) when one of [`SPECIAL_TOKENS`] is missing or a token comes twice.
     pub fn from_vocab(tokens: Vec<String>, lowercase: bool) -> Result<Self> {
         wordpiece::assemble(tokens, Normalization::bert(lowercase), &PathBuf::from("<memory>"))
+    }
+
+    /// As [`from_vocab`](Self::from_vocab), with any normalisation.
+    pub(crate) fn from_wordpieces(tokens: Vec<String>, normalization: Normalization) -> Result<Self> {
+        wordpiece::assemble(tokens, normalization, &PathBuf::from("<memory>"))
     }
 
     fn from_parts(parts: Parts) -> Self {

@@ -5,6 +5,9 @@ pub const SPECIAL_TOKENS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MAS
 /// The special tokens of RoBERTa, in the order of their ids there.
 pub const ROBERTA_SPECIAL_TOKENS: [&str; 5] = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"];
 
+/// The special tokens of ALBERT, in the order of their ids there.
+pub const ALBERT_SPECIAL_TOKENS: [&str; 5] = ["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"];
+
 /// The names a part goes by: BERT's, RoBERTa's, XLNet's.
 const PARTS: [[&str; 3]; 5] = [
     ["[PAD]", "<pad>", "<pad>"],

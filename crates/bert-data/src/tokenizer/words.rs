@@ -100,6 +100,24 @@ fn kind(character: char) -> Kind {
     }
 }
 
+/// A text cut where characters of different kinds meet: no token of a vocabulary trained here reaches over such a place, as in
+/// SentencePiece. The mark of a beginning stays with what follows it.
+pub(super) fn runs(text: &str, mut each: impl FnMut(&str)) {
+    let mut start = 0;
+    let mut before = None;
+    for (at, character) in text.char_indices().filter(|&(_, character)| character != '▁') {
+        let kind = kind(character);
+        if before.is_some_and(|before| before != kind) {
+            each(&text[start..at]);
+            start = at;
+        }
+        before = Some(kind);
+    }
+    if start < text.len() {
+        each(&text[start..]);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +133,13 @@ mod tests {
             }
         }
         words
+    }
+
+    #[test]
+    fn runs_are_of_one_kind() {
+        let mut found = Vec::new();
+        runs("▁(It's1945café東京", |run| found.push(run.to_string()));
+        assert_eq!(found, ["▁(", "It", "'", "s", "1945", "café", "東京"]);
     }
 
     #[test]

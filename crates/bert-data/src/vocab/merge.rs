@@ -1,5 +1,5 @@
-//! Merging pieces: byte-pair encoding's way of choosing them (Sennrich et al. 2016), on
-//! characters, with WordPiece's `##` or on bytes without a mark.
+//! Merging pieces: byte-pair encoding's way of choosing them (Sennrich et al. 2016), on characters, with WordPiece's `##`,
+//! on bytes without a mark, or on the pieces of a vocabulary that exists.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -15,8 +15,9 @@ type Pair = (Piece, Piece);
 /// The pieces of one character: the `limit` most frequent characters, each as the beginning of a word, and also as a
 /// continuation when it occurs in a word of several. So every word of known characters can be spelt.
 ///
-/// Sorted by code point, beginnings first; a tie for the last place goes to the lower code point.
-pub(super) fn wordpiece_alphabet(words: &[(Box<str>, u64)], limit: usize) -> Vec<String> {
+/// Sorted by code point, beginnings first; a tie for the last place goes to the lower code point. Characters that occur less
+/// than `min_count` times are not among them.
+pub(super) fn wordpiece_alphabet(words: &[(Box<str>, u64)], limit: usize, min_count: u64) -> Vec<String> {
     let mut counts: BTreeMap<char, u64> = BTreeMap::new();
     let mut in_words: BTreeSet<char> = BTreeSet::new();
     for (word, count) in words {
@@ -28,7 +29,7 @@ pub(super) fn wordpiece_alphabet(words: &[(Box<str>, u64)], limit: usize) -> Vec
             }
         }
     }
-    let mut by_count: Vec<(char, u64)> = counts.into_iter().collect();
+    let mut by_count: Vec<(char, u64)> = counts.into_iter().filter(|&(_, count)| count >= min_count).collect();
     by_count.sort_by_key(|&(character, count)| (Reverse(count), character));
     by_count.truncate(limit);
     let kept: BTreeSet<char> = by_count.into_iter().map(|(character, _)| character).collect();
@@ -47,8 +48,9 @@ pub(super) struct Merged {
     pub(super) merges: Vec<(String, String)>,
 }
 
-/// Merges pairs until there are `room` more pieces or no pair occurs `min_frequency` times. `continuation` stands before the
-/// pieces that continue a word, or is empty.
+/// Merges pairs until there are `room` more pieces or no pair occurs `min_frequency` times. At first words are spelt with the
+/// longest pieces of the `alphabet` from the left, as WordPiece does it. `continuation` stands before the pieces that continue a
+/// word, or is empty.
 pub(super) fn merge(
     words: &[(Box<str>, u64)],
     alphabet: Vec<String>,
@@ -90,12 +92,15 @@ struct Merger {
     queue: BinaryHeap<(u64, Reverse<Pair>)>,
     min_frequency: u64,
     continuation: &'static str,
+    /// Characters of the longest piece of the alphabet, the mark of a continuation included.
+    longest: usize,
     merges: Vec<Pair>,
 }
 
 impl Merger {
     fn new(words: &[(Box<str>, u64)], pieces: Vec<String>, continuation: &'static str, min_frequency: u64) -> Self {
         let numbers: AHashMap<String, Piece> = pieces.iter().cloned().zip(0..).collect();
+        let longest = pieces.iter().map(|piece| piece.chars().count()).max().unwrap_or(0);
         let mut merger = Merger {
             pieces,
             numbers,
@@ -105,6 +110,7 @@ impl Merger {
             queue: BinaryHeap::new(),
             min_frequency,
             continuation,
+            longest,
             merges: Vec::new(),
         };
         for (word, count) in words {
@@ -122,20 +128,29 @@ impl Merger {
         merger
     }
 
-    /// A word as pieces of one character.
+    /// A word as the longest pieces there are, from the left; none when a part of it is no piece.
     fn spell(&self, word: &str) -> Option<Vec<Piece>> {
+        let mut pieces = Vec::new();
         let mut name = String::new();
-        word.chars()
-            .enumerate()
-            .map(|(i, character)| {
-                name.clear();
-                if i > 0 {
-                    name.push_str(self.continuation);
+        let mut start = 0;
+        while start < word.len() {
+            let mark = if start > 0 { self.continuation } else { "" };
+            name.clear();
+            name.push_str(mark);
+            name.extend(word[start..].chars().take(self.longest));
+            let piece = loop {
+                match self.numbers.get(&name) {
+                    Some(&piece) => break piece,
+                    None => name.pop(),
+                };
+                if name.len() <= mark.len() {
+                    return None;
                 }
-                name.push(character);
-                self.numbers.get(&name).copied()
-            })
-            .collect()
+            };
+            pieces.push(piece);
+            start += name.len() - mark.len();
+        }
+        Some(pieces)
     }
 
     /// The pair to merge next, or none when every pair is too rare.
@@ -229,7 +244,7 @@ mod tests {
 
     fn trained(text: &[(&str, u64)], room: usize, min_frequency: u64) -> Vec<String> {
         let words = words(text);
-        let alphabet = wordpiece_alphabet(&words, 1000);
+        let alphabet = wordpiece_alphabet(&words, 1000, 1);
         let known = alphabet.len();
         merge(&words, alphabet, CONTINUATION, room, min_frequency, &Silent).pieces.split_off(known)
     }
@@ -254,7 +269,16 @@ mod tests {
     #[test]
     fn the_alphabet_has_the_frequent_characters() {
         let words = words(&[("ab", 5), ("c", 9), (",", 4), ("z", 1)]);
-        assert_eq!(wordpiece_alphabet(&words, 4), [",", "a", "b", "c", "##a", "##b"]);
-        assert_eq!(wordpiece_alphabet(&words, 2), ["a", "c", "##a"]);
+        assert_eq!(wordpiece_alphabet(&words, 4, 1), [",", "a", "b", "c", "##a", "##b"]);
+        assert_eq!(wordpiece_alphabet(&words, 2, 1), ["a", "c", "##a"]);
+        assert_eq!(wordpiece_alphabet(&words, 4, 5), ["a", "b", "c", "##a", "##b"]);
+    }
+
+    #[test]
+    fn an_alphabet_of_longer_pieces_spells_words_with_the_longest_of_them() {
+        let words = words(&[("cardiogram", 4), ("cardiology", 3), ("x", 9)]);
+        let alphabet = ["card", "cardio", "##gram", "##g", "##logy", "##l"].map(String::from).to_vec();
+        let merged = merge(&words, alphabet, CONTINUATION, 9, 1, &Silent);
+        assert_eq!(merged.pieces[6..], ["cardiogram", "cardiology"]);
     }
 }

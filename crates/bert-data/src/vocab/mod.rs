@@ -1,20 +1,28 @@
-//! Training a vocabulary, WordPiece or byte-level BPE: the words of a corpus are counted, then the most frequent pair of
-//! neighbouring pieces is merged again and again. The two differ in what they begin with, characters or bytes.
+//! Training a vocabulary: the words of a corpus are counted. For WordPiece and byte-level BPE the most frequent pair of
+//! neighbouring pieces is then merged again and again; the two differ in what they begin with, characters or bytes. Unigram
+//! goes the other way, from all frequent substrings down ([`unigram`]).
 //!
 //! The same corpus gives the same bytes, whatever the number of threads: counts are sums, and ties between pairs go to
 //! the pieces that came into the vocabulary first.
 
 mod count;
+mod extend;
 mod merge;
+mod runs;
+mod unigram;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::build::DEFAULT_MEMORY;
 use crate::cleaning::CleaningOptions;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::sources::{self, Format, ReadOptions, Unreadable};
 use crate::staging::Staging;
-use crate::tokenizer::{Normalization, ROBERTA_SPECIAL_TOKENS, SPECIAL_TOKENS, Tokenizer, Words, byte_level_bpe};
+use crate::tokenizer::{
+    self, ALBERT_SPECIAL_TOKENS, Normalization, ROBERTA_SPECIAL_TOKENS, SPECIAL_TOKENS, Tokenizer, Words,
+    byte_level_bpe,
+};
 
 /// The prefix of a piece that continues a word.
 const CONTINUATION: &str = "##";
@@ -30,6 +38,8 @@ pub enum Algorithm {
     WordPiece,
     /// Bytes and merges of them, the space part of the word behind it; no text is unknown (RoBERTa).
     Bpe,
+    /// Pieces with probabilities, `▁` before what begins a word; the most probable spelling counts (ALBERT).
+    Unigram,
 }
 
 /// A request for a vocabulary.
@@ -45,16 +55,21 @@ pub struct VocabOptions {
     pub cleaning: CleaningOptions,
     /// How it spells words.
     pub algorithm: Algorithm,
-    /// Number of tokens, special tokens included. A small corpus may give fewer.
+    /// A WordPiece vocabulary to add to. Its tokens keep their ids and its normalisation holds, not `algorithm` and `lowercase`.
+    pub extend: Option<PathBuf>,
+    /// Number of tokens, special tokens and those of the vocabulary to extend included. A small corpus may give fewer.
     pub size: usize,
-    /// Lower-case the text and, for WordPiece, take its accents off (an "uncased" vocabulary).
+    /// Lower-case the text and, for WordPiece and Unigram, take its accents off (an "uncased" vocabulary).
     pub lowercase: bool,
-    /// A pair that occurs more seldom is not merged.
+    /// A pair that occurs more seldom is not merged; of Unigram, a substring that is not considered.
     pub min_frequency: u64,
-    /// Most different characters of WordPiece; rarer ones become `[UNK]`.
+    /// Most different characters of WordPiece and Unigram; rarer ones become `[UNK]`.
     pub alphabet: usize,
     /// Threads; 0 for one per core.
     pub workers: usize,
+    /// Most bytes of memory for counting, half of it for counts; [`train_to`] writes down what does not fit. The words that
+    /// are trained on, each once, are held whatever their number. The vocabulary does not depend on it.
+    pub memory: u64,
 }
 
 impl Default for VocabOptions {
@@ -66,21 +81,30 @@ impl Default for VocabOptions {
             unreadable: Unreadable::Stop,
             cleaning: CleaningOptions::default(),
             algorithm: Algorithm::WordPiece,
+            extend: None,
             size: 30_522,
             lowercase: true,
             min_frequency: 2,
             alphabet: 1000,
             workers: 0,
+            memory: DEFAULT_MEMORY,
         }
     }
 }
 
-/// Trains a vocabulary. It begins with `[PAD] [UNK] [CLS] [SEP] [MASK]` (WordPiece) or `<s> <pad> </s> <unk> <mask>` (BPE), then
-/// come the characters or the 256 bytes, then the merges in the order in which they were made.
+/// Trains a vocabulary. It begins with `[PAD] [UNK] [CLS] [SEP] [MASK]` (WordPiece), `<s> <pad> </s> <unk> <mask>` (BPE) or
+/// `<pad> <unk> [CLS] [SEP] [MASK]` (Unigram, whose pieces follow by their probabilities), then
+/// come the characters or the 256 bytes, then the merges in the order in which they were made. One that extends another begins
+/// with that, placeholders (`[unused0]`) included; then come characters that it could not spell, and the merges.
 ///
 /// # Errors
 /// [`Error::Setting`] for a size too small for the characters of the corpus, [`Error::EmptyCorpus`], and errors of reading.
 pub fn train(opts: &VocabOptions, progress: &dyn Progress) -> Result<Tokenizer> {
+    train_with(opts, None, progress)
+}
+
+/// As [`train`]; counts that do not fit into memory go into the folder.
+fn train_with(opts: &VocabOptions, folder: Option<&Path>, progress: &dyn Progress) -> Result<Tokenizer> {
     for (name, value) in [("alphabet", opts.alphabet), ("size", opts.size)] {
         if value == 0 {
             return Err(Error::Setting { name, reason: "0 leaves no vocabulary".into() });
@@ -89,35 +113,70 @@ pub fn train(opts: &VocabOptions, progress: &dyn Progress) -> Result<Tokenizer> 
     let inputs = sources::expand(&opts.input)?;
     let pool = crate::workers::pool(opts.workers)?;
     let reading = ReadOptions { format: opts.format, unreadable: opts.unreadable };
-    let words_of = match opts.algorithm {
-        Algorithm::WordPiece => Words::Bert(Normalization::bert(opts.lowercase)),
-        Algorithm::Bpe => Words::ByteLevel { lowercase: opts.lowercase },
+    let base = opts.extend.as_deref().map(|path| extend::Base::open(path, opts.size)).transpose()?;
+    let words_of = match (&base, opts.algorithm) {
+        (Some(base), _) => Words::Bert(base.normalization),
+        (None, Algorithm::WordPiece) => Words::Bert(Normalization::bert(opts.lowercase)),
+        (None, Algorithm::Bpe) => Words::ByteLevel { lowercase: opts.lowercase },
+        (None, Algorithm::Unigram) => Words::Marked { lowercase: opts.lowercase },
     };
-    let words = pool.install(|| count::count_words(&inputs, reading, &opts.cleaning, words_of, progress))?;
+    let spill = folder.map(|folder| count::Spill { folder, memory: (opts.memory / 2) as usize });
+    let words = pool.install(|| count::count_words(&inputs, reading, &opts.cleaning, words_of, spill, progress))?;
     if words.is_empty() {
         return Err(Error::EmptyCorpus { inputs: opts.input.join(", ") });
     }
-    let (alphabet, continuation, what) = match opts.algorithm {
+    if let Some(base) = base {
+        return base.extended(&words, opts, progress);
+    }
+    match opts.algorithm {
         Algorithm::WordPiece => {
-            let alphabet = merge::wordpiece_alphabet(&words, opts.alphabet);
-            (alphabet, CONTINUATION, "pieces of one character; ask for more, or lower --alphabet")
+            let alphabet = merge::wordpiece_alphabet(&words, opts.alphabet, 1);
+            let what = "pieces of one character; ask for more, or lower --alphabet";
+            let merged = train_merges(&words, alphabet, CONTINUATION, what, opts, progress)?;
+            let tokens = SPECIAL_TOKENS.iter().map(ToString::to_string).chain(merged.pieces).collect();
+            Tokenizer::from_vocab(tokens, opts.lowercase)
         }
-        Algorithm::Bpe => (Words::bytes(), "", "bytes; ask for more"),
-    };
+        Algorithm::Bpe => {
+            let merged = train_merges(&words, Words::bytes(), "", "bytes; ask for more", opts, progress)?;
+            byte_level_bpe(merged.pieces, merged.merges, opts.lowercase)
+        }
+        Algorithm::Unigram => pool.install(|| train_unigram(words, opts, progress)),
+    }
+}
+
+/// Merges, from an alphabet on; `what` that consists of, and the cure where there is no room for it.
+fn train_merges(
+    words: &[(Box<str>, u64)],
+    alphabet: Vec<String>,
+    continuation: &'static str,
+    what: &str,
+    opts: &VocabOptions,
+    progress: &dyn Progress,
+) -> Result<merge::Merged> {
     // Both kinds have five.
     let special = SPECIAL_TOKENS.len().max(ROBERTA_SPECIAL_TOKENS.len());
     let room = opts.size.checked_sub(special + alphabet.len()).ok_or_else(|| Error::Setting {
         name: "size",
         reason: format!("{} has no room for {special} special tokens and the {} {what}", opts.size, alphabet.len()),
     })?;
-    let merged = merge::merge(&words, alphabet, continuation, room, opts.min_frequency, progress);
-    match opts.algorithm {
-        Algorithm::WordPiece => {
-            let tokens = SPECIAL_TOKENS.iter().map(ToString::to_string).chain(merged.pieces).collect();
-            Tokenizer::from_vocab(tokens, opts.lowercase)
-        }
-        Algorithm::Bpe => byte_level_bpe(merged.pieces, merged.merges, opts.lowercase),
-    }
+    Ok(merge::merge(words, alphabet, continuation, room, opts.min_frequency, progress))
+}
+
+fn train_unigram(words: Vec<(Box<str>, u64)>, opts: &VocabOptions, progress: &dyn Progress) -> Result<Tokenizer> {
+    // With their characters in the vocabulary, the names of the special tokens are text like any other.
+    let alphabet = unigram::alphabet(&words, opts.alphabet, &ALBERT_SPECIAL_TOKENS);
+    let special = ALBERT_SPECIAL_TOKENS.len();
+    let room = opts.size.checked_sub(special).filter(|room| *room >= alphabet.len()).ok_or_else(|| Error::Setting {
+        name: "size",
+        reason: format!(
+            "{} has no room for {special} special tokens and {} characters; ask for more, or lower --alphabet",
+            opts.size,
+            alphabet.len()
+        ),
+    })?;
+    let words = unigram::known_parts(words, &alphabet);
+    let pieces = unigram::train(&words, &alphabet, room, opts.min_frequency, progress);
+    tokenizer::unigram(&pieces, opts.lowercase)
 }
 
 /// As [`train`], into a folder, which appears when it is complete. With `overwrite` an earlier vocabulary is replaced.
@@ -126,7 +185,7 @@ pub fn train(opts: &VocabOptions, progress: &dyn Progress) -> Result<Tokenizer> 
 /// As [`train`], and [`Error::OutputExists`] when there is one and `overwrite` is not set; an existing output stays as it was.
 pub fn train_to(opts: &VocabOptions, output: &Path, overwrite: bool, progress: &dyn Progress) -> Result<Tokenizer> {
     let staging = Staging::begin(output, "tokenizer.json", overwrite)?;
-    let tokenizer = train(opts, progress)?;
+    let tokenizer = train_with(opts, Some(staging.folder()), progress)?;
     tokenizer.save(staging.folder())?;
     staging.commit()?;
     Ok(tokenizer)

@@ -5,7 +5,7 @@ use std::fs;
 use bert_data::build::{BuildOptions, build};
 use bert_data::examples::{ExampleSet, Split};
 use bert_data::progress::Silent;
-use bert_data::vocab::{VocabOptions, train, train_to};
+use bert_data::vocab::{Algorithm, VocabOptions, train, train_to};
 
 use crate::corpus::{Corpus, bytes_of};
 
@@ -60,6 +60,29 @@ fn a_vocabulary_does_not_depend_on_threads_or_on_the_order_of_files() {
     let tokens: Vec<&str> = std::str::from_utf8(&first["vocab.txt"]).unwrap().lines().collect();
     assert_eq!(tokens.len(), 90);
     assert_eq!(tokens[..5], ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]);
+}
+
+#[test]
+fn a_vocabulary_does_not_depend_on_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.txt");
+    fs::write(&path, prose(60)).unwrap();
+    let input = vec![path.to_str().unwrap().to_string()];
+    for algorithm in [Algorithm::WordPiece, Algorithm::Bpe, Algorithm::Unigram] {
+        let vocabulary = |output: &str, memory: u64, workers: usize| {
+            let size = if algorithm == Algorithm::Bpe { 290 } else { 60 };
+            let options = VocabOptions { input: input.clone(), algorithm, size, memory, workers, ..Default::default() };
+            train_to(&options, &dir.path().join(output), true, &Silent).unwrap();
+            bytes_of(&dir.path().join(output))
+        };
+        let plenty = vocabulary("plenty", 2 << 30, 2);
+        for workers in [1, 3] {
+            // Every group of documents becomes a file of counts.
+            assert!(vocabulary("tiny", 1, workers) == plenty, "{algorithm:?}, {workers} workers: other bytes");
+        }
+    }
+    let names = fs::read_dir(dir.path()).unwrap().count();
+    assert_eq!(names, 3, "temporary files were left");
 }
 
 #[test]

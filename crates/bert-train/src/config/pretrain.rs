@@ -20,6 +20,10 @@ pub struct PretrainConfig {
     /// Seed of everything random: weights, dropout, order, masks, pairs.
     #[serde(default)]
     pub seed: u64,
+    /// A model to start from, as `--model` of fine-tuning names it: a folder, a run's folder or an id on the Hub; left out: random
+    /// weights. Its vocabulary may have grown since (`bert-data vocab --extend`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<String>,
     /// Where the text comes from and how examples are made of it.
     pub data: DataConfig,
     /// What is masked.
@@ -52,7 +56,8 @@ pub struct DataConfig {
     /// Format of the files; left out: seen from each file's beginning.
     #[serde(default)]
     pub format: Format,
-    /// A vocabulary folder to use; left out: that of the phases' data, or else one is trained from the input.
+    /// A vocabulary folder to use; left out: that of the phases' data, or else of the model in `init`, or else one is trained
+    /// from the input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokenizer: Option<String>,
     /// Size of the vocabulary to train.

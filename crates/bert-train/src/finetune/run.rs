@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bert_data::order::Permutation;
 use bert_data::tasks::{Task, TaskSplit};
-use bert_model::{BertForSequenceClassification, LoadReport, Pass, backward, save_pretrained};
+use bert_model::{BertForSequenceClassification, Pass, backward, save_pretrained};
 use candle_core::Device;
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ use crate::config::FinetuneConfig;
 use crate::error::{Error, Result};
 use crate::export::refuse_existing;
 use crate::files::{create_folder, write_folder, write_json};
-use crate::model_folder::ModelFolder;
+use crate::model_folder::{ModelFolder, print_load};
 use crate::optimizer::AdamW;
 use crate::progress::step_bar;
 use crate::schedule::Schedule;
@@ -170,14 +170,4 @@ fn train_epochs(
     }
     bar.finish();
     Ok(scores)
-}
-
-/// Says what came from the model's files and what did not.
-fn print_load(report: &LoadReport) {
-    eprintln!("loaded {} parameters", report.loaded.len());
-    for (what, names) in [("new, from random values", &report.new), ("ignored", &report.ignored)] {
-        if !names.is_empty() {
-            eprintln!("{what}: {}", names.join(", "));
-        }
-    }
 }

@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::config::{OPEN_VOCABULARY, PretrainConfig};
 use crate::error::{Error, Result};
 use crate::files::write_folder;
+use crate::pretrain::init::Parent;
 
 /// The examples of a phase.
 #[derive(Debug, Clone)]
@@ -30,11 +31,17 @@ pub struct PhaseData {
 /// The vocabulary and the examples of every phase. What is missing is built under `folder` and found there the next time.
 ///
 /// # Errors
-/// What `bert-data` says of the input; vocabularies that differ between phases.
-pub(super) fn prepare(config: &PretrainConfig, folder: &Path, quiet: bool) -> Result<(Tokenizer, Vec<PhaseData>)> {
+/// What `bert-data` says of the input; vocabularies that differ between phases, or from that of the `parent`.
+pub(super) fn prepare(
+    config: &PretrainConfig,
+    folder: &Path,
+    parent: Option<&Parent>,
+    quiet: bool,
+) -> Result<(Tokenizer, Vec<PhaseData>)> {
     let bars = Bars::new();
     let progress: &dyn Progress = if quiet { &Silent } else { &bars };
-    let tokenizer = tokenizer(config, folder, progress)?;
+    let tokenizer = tokenizer(config, folder, parent, progress)?;
+    parent.map_or(Ok(()), |parent| parent.check_vocabulary(&tokenizer))?;
     let mut built: BTreeMap<PathBuf, PhaseData> = BTreeMap::new();
     let mut phases = Vec::with_capacity(config.phase.len());
     for (index, phase) in config.phase.iter().enumerate() {
@@ -77,7 +84,12 @@ pub(super) fn settle_vocabulary(model: &BertConfig, tokenizer: &Tokenizer) -> Re
     Ok(settled)
 }
 
-fn tokenizer(config: &PretrainConfig, folder: &Path, progress: &dyn Progress) -> Result<Tokenizer> {
+fn tokenizer(
+    config: &PretrainConfig,
+    folder: &Path,
+    parent: Option<&Parent>,
+    progress: &dyn Progress,
+) -> Result<Tokenizer> {
     let given = config.data.tokenizer.as_ref().map(PathBuf::from);
     let of_dataset = || {
         let data = config.phase.iter().find_map(|phase| phase.data.as_ref());
@@ -95,8 +107,11 @@ fn tokenizer(config: &PretrainConfig, folder: &Path, progress: &dyn Progress) ->
             lowercase: config.data.lowercase,
             ..VocabOptions::default()
         };
-        let trained = train(&options, progress)?;
-        write_folder(&place, |aside| Ok(trained.save(aside)?))?;
+        let write = |tokenizer: &Tokenizer| write_folder(&place, |aside| Ok(tokenizer.save(aside)?));
+        match parent {
+            Some(parent) => write(parent.tokenizer())?,
+            None => write(&train(&options, progress)?)?,
+        }
     }
     Ok(Tokenizer::open(&place)?)
 }

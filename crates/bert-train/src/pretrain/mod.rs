@@ -15,6 +15,7 @@
 mod batch;
 mod data;
 mod hooks;
+mod init;
 mod metrics_log;
 mod report;
 mod run_folder;
@@ -37,6 +38,7 @@ pub use validation::{Baseline, Measured, Validation};
 use crate::config::PretrainConfig;
 use crate::error::Result;
 use hooks::Hooks;
+use init::Parent;
 use run_folder::RunFolder;
 use trainer::Trainer;
 
@@ -60,10 +62,17 @@ pub struct RunOptions {
 /// Nothing that stood in the output folder before is overwritten.
 pub fn pretrain(config: PretrainConfig, options: &RunOptions) -> Result<Report> {
     let folder = RunFolder::open(&options.output, &options.resume, &config)?;
-    let (tokenizer, phases) =
-        data::prepare(&config, &folder.data(), options.quiet).inspect_err(|_| folder.discard_unless_begun())?;
+    // A run that goes on has its weights, and the model it began from may be gone.
+    let init = config.init.as_deref().filter(|_| folder.start().is_none());
+    let parent = init.map(|name| Parent::find(name, &config.model)).transpose();
+    let parent = parent.inspect_err(|_| folder.discard_unless_begun())?;
+    let (tokenizer, phases) = data::prepare(&config, &folder.data(), parent.as_ref(), options.quiet)
+        .inspect_err(|_| folder.discard_unless_begun())?;
 
     let mut trainer = Trainer::new(config, tokenizer, phases)?;
+    if let Some(parent) = &parent {
+        parent.load_into(trainer.model(), trainer.tokenizer()).inspect_err(|_| folder.discard_unless_begun())?;
+    }
     if let Some(checkpoint) = folder.start() {
         trainer.restore(checkpoint)?;
     }
