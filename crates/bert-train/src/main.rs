@@ -4,23 +4,25 @@ mod cli;
 
 use std::process::ExitCode;
 
-/// Keeps the memory of a step's tensors for the next step; the system's allocator gives it back and pays a page fault
-/// for every 4 KiB it gets again.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// Left alone, the allocator gives pages back that were free for a second: a large model's step takes longer.
+/// Keeps the memory of a step's tensors for the next step. Left alone, glibc gives large blocks back to the system and pays a page
+/// fault for every 4 KiB it gets again. Other allocators keep their pages too, in size classes that fit gradients badly into the
+/// gaps that activations leave (measured, `docs/performance.md`).
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[allow(unsafe_code)]
-fn keep_pages() {
-    // `mi_option_purge_delay` in mimalloc.h (2.1 to 3); the crate does not name it.
-    const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
-    const NEVER: std::ffi::c_long = -1;
-    // SAFETY: sets a number in the allocator's table of options; no other thread runs yet.
-    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, NEVER) }
+fn keep_memory() {
+    // SAFETY: sets numbers in the allocator's table of options; no other thread runs yet.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_MAX, 0); // no mapping of its own for any block
+        libc::mallopt(libc::M_TRIM_THRESHOLD, -1); // the heap never shrinks
+        libc::mallopt(libc::M_ARENA_MAX, 1); // what one thread frees, any other can have
+    }
 }
 
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn keep_memory() {}
+
 fn main() -> ExitCode {
-    keep_pages();
+    keep_memory();
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
