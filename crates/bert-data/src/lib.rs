@@ -31,6 +31,7 @@
 //! # Ok(()) }
 //! ```
 
+pub mod bench;
 pub mod build;
 pub mod checksum;
 pub mod cleaning;

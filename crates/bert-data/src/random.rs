@@ -18,6 +18,8 @@ pub(crate) enum Purpose {
     Order = 3,
     /// The masked positions of one example in one epoch.
     Mask = 4,
+    /// The order of the packs of a window.
+    Packs = 5,
     /// How often a document of an input with a weight is used.
     Weight = 16,
 }

@@ -1,6 +1,7 @@
 //! The commands. Results go to standard output, progress and errors to standard error. Exit code 0: done, 1: the work
 //! failed, 2: the request was wrong.
 
+mod bench;
 mod build;
 mod cleaning;
 mod fetch;
@@ -39,6 +40,8 @@ enum Command {
     Stats(stats::Stats),
     /// Check every byte of a dataset: checksums, schema, ids in range
     Verify(verify::Verify),
+    /// Measure how fast a dataset is read with masks
+    Bench(bench::Bench),
 }
 
 /// What is read, shared by the commands that read a corpus.
@@ -93,6 +96,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Inspect(command) => command.run(),
         Command::Stats(command) => command.run(),
         Command::Verify(command) => command.run(),
+        Command::Bench(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -63,6 +63,34 @@ fn a_resumed_loader_equals_one_that_never_stopped() {
     assert_eq!(cursor, Cursor { epoch: 2, position: 7 });
 }
 
+/// Made ahead or made when asked for: the same batches, and a cursor that knows only what was taken.
+#[test]
+fn what_is_made_ahead_equals_what_is_made_when_asked_for() {
+    let data = Data::new();
+    let examples = data.set.len();
+    for kind in [MaskKind::Token, MaskKind::WholeWord, MaskKind::NGram, MaskKind::Span, MaskKind::FrequencyWeighted] {
+        let options = MaskingOptions { kind, ..MaskingOptions::default() };
+        let masker = Masker::for_examples(options, &data._corpus.tok, &data.set).unwrap();
+        let begin = Cursor { epoch: 3, position: 11 };
+        let mut ahead = Loader::new(data.set.clone(), masker.clone(), 5, begin);
+        let mut here = Loader::inline(data.set.clone(), masker.clone(), 5, begin, Rank::default());
+        assert_eq!(ahead.cursor(), begin);
+        for taken in (1..=2 * examples / 19).map(|batch| 19 * batch) {
+            assert!(ahead.next_batch(19) == here.next_batch(19), "{kind:?}");
+            let place = 11 + taken as u64;
+            let all = examples as u64;
+            assert_eq!(ahead.cursor(), Cursor { epoch: 3 + place / all, position: place % all });
+            assert_eq!(ahead.cursor(), here.cursor());
+            // One that begins at the cursor hands out what comes next here: nothing that was made ahead is lost.
+            if taken % (19 * 16) == 0 {
+                let resumed = Loader::new(data.set.clone(), masker.clone(), 5, ahead.cursor()).next_batch(30);
+                let mut next = Loader::inline(data.set.clone(), masker.clone(), 5, here.cursor(), Rank::default());
+                assert!(resumed == next.next_batch(30));
+            }
+        }
+    }
+}
+
 #[test]
 fn an_epoch_has_every_example_once_and_masks_of_its_own() {
     let data = Data::new();

@@ -11,6 +11,7 @@ mod extending;
 mod loading;
 mod masks;
 mod packing;
+mod packs;
 mod pairs;
 mod parts;
 mod real_tasks;
