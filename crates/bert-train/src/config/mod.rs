@@ -18,6 +18,8 @@ pub use builtin::{Kind, names};
 pub use changes::{changed_keys, digest};
 pub use finetune::FinetuneConfig;
 pub use model::{OPEN_VOCABULARY, model_config};
-pub use pretrain::{CheckpointConfig, DataConfig, EvaluationConfig, MaskingConfig, PhaseConfig, PretrainConfig};
+pub use pretrain::{
+    BatchUnit, CheckpointConfig, DataConfig, EvaluationConfig, Masking, MaskingConfig, PhaseConfig, PretrainConfig,
+};
 pub use raw::Raw;
 pub use schedule::{OptimizerConfig, ScheduleConfig, ScheduleKind};

@@ -76,6 +76,28 @@ pub struct DataConfig {
     /// `doc-sentences`, where masked tokens are all there is to predict. Data that are given must be of this kind.
     #[serde(default, skip_serializing_if = "Pairing::is_nsp")]
     pub pairing: Pairing,
+    /// When masks are drawn: anew in every epoch (`dynamic`), or once while the given data were built (`static`), which then must
+    /// agree with `[masking]`. As `--masking` of `bert-data build`.
+    #[serde(default, skip_serializing_if = "Masking::is_dynamic")]
+    pub masking: Masking,
+}
+
+/// When masks are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Masking {
+    /// While loading, anew in every epoch.
+    #[default]
+    Dynamic,
+    /// While building.
+    Static,
+}
+
+impl Masking {
+    /// Whether this is the default, which settings leave out.
+    pub fn is_dynamic(&self) -> bool {
+        *self == Self::Dynamic
+    }
 }
 
 fn bert_vocabulary() -> usize {
@@ -120,9 +142,13 @@ pub struct PhaseConfig {
     pub seq_len: usize,
     /// Optimiser steps.
     pub steps: u64,
-    /// Sequences an optimiser step.
+    /// Sequences an optimiser step, or tokens (`batch_unit`).
     pub batch: usize,
-    /// Sequences a forward pass, a divisor of `batch`; left out: the whole batch.
+    /// What `batch` and `micro_batch` count: `sequences`, or `tokens`, where as many sequences go into a forward pass as have room
+    /// in `micro_batch`.
+    #[serde(default, skip_serializing_if = "BatchUnit::is_sequences")]
+    pub batch_unit: BatchUnit,
+    /// Sequences or tokens a forward pass, a divisor of `batch`; left out: the whole batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub micro_batch: Option<usize>,
     /// Whether a layer's intermediate values are computed again in the backward pass instead of kept: less memory, about a
@@ -139,10 +165,36 @@ pub struct PhaseConfig {
     pub schedule: Option<ScheduleConfig>,
 }
 
+/// What the size of a batch counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BatchUnit {
+    /// Examples, whatever their lengths.
+    #[default]
+    Sequences,
+    /// Tokens: examples of unequal length are packed by best fit.
+    Tokens,
+}
+
+impl BatchUnit {
+    /// Whether this is the default, which settings leave out.
+    pub fn is_sequences(&self) -> bool {
+        *self == Self::Sequences
+    }
+}
+
 impl PhaseConfig {
-    /// Sequences a forward pass.
+    /// Sequences or tokens a forward pass.
     pub fn micro_batch(&self) -> usize {
         self.micro_batch.unwrap_or(self.batch)
+    }
+
+    /// Sequences that surely fit into a forward pass.
+    pub fn micro_sequences(&self) -> usize {
+        match self.batch_unit {
+            BatchUnit::Sequences => self.micro_batch(),
+            BatchUnit::Tokens => (self.micro_batch() / self.seq_len).max(1),
+        }
     }
 }
 
@@ -260,6 +312,21 @@ impl PretrainConfig {
             &key("batch"),
             || format!("{} is not a multiple of micro_batch {}", phase.batch, phase.micro_batch()),
             "change one of them",
+        )?;
+        checks.that(
+            phase.batch_unit.is_sequences() || phase.micro_batch() >= phase.seq_len,
+            &key("batch"),
+            || {
+                let (micro, seq_len) = (phase.micro_batch(), phase.seq_len);
+                format!("a forward pass of {micro} tokens (batch_unit) cannot hold a sequence of {seq_len}")
+            },
+            "raise batch and micro_batch: both count tokens",
+        )?;
+        checks.that(
+            self.data.masking.is_dynamic() || phase.data.is_some(),
+            "data.masking",
+            || format!("static masks are drawn while building, and phase.{index} names no data"),
+            "build them with `bert-data build --masking static` and name them as the phase's data, or leave the key out",
         )?;
         checks.that(
             phase.seq_len >= 8,

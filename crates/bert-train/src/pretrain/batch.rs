@@ -19,11 +19,11 @@ pub struct Targets {
 
 impl Targets {
     /// Counts the targets of a batch.
-    pub fn of(batch: &[MaskedExample]) -> Self {
-        Self {
-            mlm: batch.iter().map(|example| example.positions.len()).sum(),
-            nsp: batch.iter().filter(|example| example.pair_label.is_some()).count(),
-        }
+    pub fn of<'a>(batch: impl IntoIterator<Item = &'a MaskedExample>) -> Self {
+        batch.into_iter().fold(Self { mlm: 0, nsp: 0 }, |sum, example| Self {
+            mlm: sum.mlm + example.positions.len(),
+            nsp: sum.nsp + usize::from(example.pair_label.is_some()),
+        })
     }
 
     fn weight(&self, part: &LossPart) -> f64 {

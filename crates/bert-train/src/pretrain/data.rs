@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use bert_data::build::{BuildOptions, build};
 use bert_data::examples::{ExampleSet, Split};
+use bert_data::manifest::StaticMasks;
+use bert_data::masking::MaskKind;
 use bert_data::progress::{Bars, Progress, Silent};
 use bert_data::tokenizer::Tokenizer;
 use bert_data::vocab::{VocabOptions, train};
 use bert_model::BertConfig;
 use sha2::{Digest, Sha256};
 
-use crate::config::{OPEN_VOCABULARY, PretrainConfig};
+use crate::config::{Masking, OPEN_VOCABULARY, PretrainConfig};
 use crate::error::{Error, Result};
 use crate::files::write_folder;
 use crate::pretrain::init::Parent;
@@ -179,6 +181,9 @@ impl PhaseData {
                 wanted.name()
             ));
         }
+        if let Some(problem) = mask_problem(manifest.settings.static_masks.as_ref(), config, phase) {
+            return wrong(problem);
+        }
         let longest = manifest.settings.seq_len;
         if longest > seq_len {
             return wrong(format!(
@@ -194,4 +199,45 @@ impl PhaseData {
         }
         Ok(())
     }
+}
+
+/// What the configuration says of masks and the examples do not have: none of it is passed over.
+fn mask_problem(found: Option<&StaticMasks>, config: &PretrainConfig, phase: usize) -> Option<String> {
+    let masks = match (found, config.data.masking) {
+        (None, Masking::Dynamic) => return None,
+        (None, Masking::Static) => {
+            return Some(
+                "its examples have no masks, and data.masking is static; leave that key out to draw masks while training, or build \
+                 them with --masking static"
+                    .into(),
+            );
+        }
+        (Some(_), Masking::Dynamic) => {
+            return Some(
+                "masks were drawn while it was built (--masking static), and [masking] would change nothing; set \
+                 data.masking=\"static\" to train on those, or build it without --masking static"
+                    .into(),
+            );
+        }
+        (Some(masks), Masking::Static) => masks.masking,
+    };
+    let wanted = &config.masking;
+    let name =
+        |kind: MaskKind| serde_json::to_value(kind).ok().and_then(|v| v.as_str().map(String::from)).unwrap_or_default();
+    let keys = [
+        ("kind", name(masks.kind), name(wanted.kind)),
+        ("rate", masks.rate.to_string(), wanted.rate.to_string()),
+        ("mask", masks.mask.to_string(), wanted.mask.to_string()),
+        ("random", masks.random.to_string(), wanted.random.to_string()),
+    ];
+    if let Some((key, found, wanted)) = keys.into_iter().find(|(_, found, wanted)| found != wanted) {
+        return Some(format!(
+            "its masks were drawn while building, with {key} {found}, and masking.{key} is {wanted}; make them agree, or build it \
+             without --masking static to draw masks while training"
+        ));
+    }
+    let (most, allowed) = (masks.max_predictions, config.phase[phase].max_predictions);
+    (most > allowed).then(|| {
+        format!("its examples have up to {most} masks, drawn while building, and phase.{phase}.max_predictions is {allowed}; raise it")
+    })
 }

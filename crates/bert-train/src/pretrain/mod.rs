@@ -14,6 +14,7 @@
 
 mod batch;
 mod data;
+mod feed;
 mod hooks;
 mod init;
 mod metrics_log;

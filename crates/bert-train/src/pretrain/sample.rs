@@ -32,6 +32,7 @@ impl BestPossible {
         let as_worked_out = is_sample(config)
             && config.masking == MaskingConfig::default()
             && config.data.pairing.is_nsp()
+            && config.data.masking.is_dynamic()
             && config.data.short_seq_prob == 0.1
             && has_whole_words(trainer.tokenizer());
         if !as_worked_out {

@@ -1,7 +1,7 @@
 //! The state of a run and its training step.
 
 use bert_data::examples::ExampleSet;
-use bert_data::loader::{Cursor, Loader, MaskedExample};
+use bert_data::loader::{Cursor, MaskedExample};
 use bert_data::masking::{Masker, MaskingOptions};
 use bert_data::tokenizer::Tokenizer;
 use bert_model::{BertForPreTraining, Pass, backward};
@@ -9,6 +9,7 @@ use candle_core::Device;
 
 use super::batch::{Targets, collate};
 use super::data::{PhaseData, settle_vocabulary};
+use super::feed::Feed;
 use crate::checkpoint::{Checkpoint, Meters, Snapshot, State};
 use crate::config::PretrainConfig;
 use crate::error::Result;
@@ -24,7 +25,7 @@ pub struct Trainer {
     model: BertForPreTraining,
     optimizer: AdamW,
     schedule: Schedule,
-    loader: Loader,
+    feed: Feed,
     state: State,
 }
 
@@ -44,7 +45,7 @@ impl Trainer {
             meters: Meters::default(),
         };
         Ok(Self {
-            loader: loader(&config, &tokenizer, &phases, &state)?,
+            feed: feed(&config, &tokenizer, &phases, &state)?,
             digests: phases.iter().map(|phase| phase.digest.clone()).collect(),
             schedule: Schedule::of_run(&config),
             config,
@@ -59,17 +60,17 @@ impl Trainer {
     /// Goes on from a checkpoint of this run.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         self.state = checkpoint.restore(&self.digests, &self.model, &mut self.optimizer)?;
-        self.loader = loader(&self.config, &self.tokenizer, &self.phases, &self.state)?;
+        self.feed = feed(&self.config, &self.tokenizer, &self.phases, &self.state)?;
         Ok(())
     }
 
     /// The training step: one batch, one update.
     pub fn step(&mut self) -> Result<Outcome> {
         let phase = &self.config.phase[self.state.phase];
-        let batch = self.loader.next_batch(phase.batch);
-        let targets = Targets::of(&batch);
+        let batch = self.feed.next_batch();
+        let targets = Targets::of(batch.iter().flatten());
         let mut meters = Meters::of_tokens(&batch);
-        for micro in batch.chunks(phase.micro_batch()) {
+        for micro in &batch {
             let pass = Pass::train(self.config.seed, self.state.passes).recomputing(phase.recompute);
             let parts = self.model.loss(&collate(micro), &pass)?;
             // Gradients of the micro batches add up in place.
@@ -95,12 +96,12 @@ impl Trainer {
         }
         self.state.step += 1;
         self.state.updates = self.optimizer.updates();
-        self.state.cursor = self.loader.cursor();
+        self.state.cursor = self.feed.cursor();
         let end: u64 = self.config.phase[..=self.state.phase].iter().map(|p| p.steps).sum();
         if self.state.step == end && self.state.phase + 1 < self.config.phase.len() {
             self.state.phase += 1;
             self.state.cursor = Cursor::default();
-            self.loader = loader(&self.config, &self.tokenizer, &self.phases, &self.state)?;
+            self.feed = feed(&self.config, &self.tokenizer, &self.phases, &self.state)?;
         }
         Ok(())
     }
@@ -159,17 +160,14 @@ impl Trainer {
 }
 
 impl Meters {
-    fn of_tokens(batch: &[MaskedExample]) -> Self {
-        Self { tokens: batch.iter().map(|example| example.input_ids.len() as u64).sum(), ..Self::default() }
+    fn of_tokens(batch: &[Vec<MaskedExample>]) -> Self {
+        Self { tokens: batch.iter().flatten().map(|example| example.input_ids.len() as u64).sum(), ..Self::default() }
     }
 }
 
 /// The training examples of the state's phase, from the state's cursor on.
-fn loader(config: &PretrainConfig, tokenizer: &Tokenizer, phases: &[PhaseData], state: &State) -> Result<Loader> {
-    let masker = masker(config, state.phase, tokenizer, &phases[state.phase].train)?;
-    let seed = phase_seed(config.seed, state.phase);
-    let set = phases[state.phase].train.clone();
-    Ok(Loader::new(set, masker, seed, state.cursor))
+fn feed(config: &PretrainConfig, tokenizer: &Tokenizer, phases: &[PhaseData], state: &State) -> Result<Feed> {
+    Feed::of_phase(config, tokenizer, state.phase, &phases[state.phase], state.cursor)
 }
 
 /// The masks of a phase.

@@ -62,7 +62,7 @@ impl Validation {
         let (unigram_loss, unigram_accuracy) = unigram.score(labels);
         Ok(Self {
             examples,
-            micro_batch: config.phase[phase].micro_batch(),
+            micro_batch: config.phase[phase].micro_sequences(),
             baseline: Baseline { unigram_loss, unigram_accuracy },
         })
     }
