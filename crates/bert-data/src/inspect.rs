@@ -13,7 +13,8 @@ use crate::tokenizer::Tokenizer;
 const WIDTH: usize = 100;
 
 /// Example `index` as a training run with this seed sees it in this epoch. A masked token is shown as `[MASK](original)`, a
-/// replaced one as `random(original)`, one to predict that was left alone as `token(=)`.
+/// replaced one as `random(original)`, one to predict that was left alone as `token(=)`. Of permutation targets the rank is shown,
+/// as `token(#rank)`.
 ///
 /// # Errors
 /// [`Error::Setting`] when the split has no such example.
@@ -63,9 +64,10 @@ fn words(example: &MaskedExample, tok: &Tokenizer) -> Vec<String> {
     let mut words: Vec<String> = example.input_ids.iter().map(|&id| tok.readable_token(id).into_owned()).collect();
     for (&position, &label) in example.positions.iter().zip(&example.labels) {
         let position = position as usize;
-        let original = match example.input_ids[position] == label {
-            true => "=".into(),
-            false => tok.readable_token(label),
+        let original = match example.ranks.get(position) {
+            Some(rank) => format!("#{rank}").into(),
+            None if example.input_ids[position] == label => "=".into(),
+            None => tok.readable_token(label),
         };
         words[position] = format!("{}({original})", words[position]);
     }

@@ -20,6 +20,8 @@ pub(crate) enum Purpose {
     Mask = 4,
     /// The order of the packs of a window.
     Packs = 5,
+    /// The order in which one example is factorised in one epoch.
+    Permutation = 6,
     /// How often a document of an input with a weight is used.
     Weight = 16,
 }

@@ -84,6 +84,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("phase.0.seq_len=513", "phase.0.seq_len", "above model.max_position_embeddings 512"),
     ("phase.0.steps=0", "phase.0.steps", "0 is too few"),
     ("phase.0.steps=-5", "phase.0.steps", "expected u64"),
+    ("masking.kind=permutation", "masking.kind", "two streams of attention"),
     ("phase.0.micro_batch=5", "phase.0.batch", "not a multiple of micro_batch 5"),
     ("phase.0.micro_batch=0", "phase.0.micro_batch", "0 is too few"),
     ("phase.7.steps=1", "phase.7.steps", "items 0 to 1"),

@@ -164,6 +164,7 @@ fn accumulated_gradients_are_those_of_the_whole_batch() {
                 second_start: length as usize / 2,
                 labels: positions.iter().map(|at| (11 * at + i) % 50).collect(),
                 positions,
+                ranks: Vec::new(),
                 pair_label: Some(i % 2 == 0),
             }
         })

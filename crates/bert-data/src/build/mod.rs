@@ -33,7 +33,7 @@ use crate::cleaning::CleaningOptions;
 use crate::error::{Error, Result};
 use crate::examples::Columns;
 use crate::manifest::{LAYOUT, MANIFEST_FILE, Manifest, Settings, StaticMasks, TokenizerRecord};
-use crate::masking::Masker;
+use crate::masking::{MaskKind, Masker};
 use crate::progress::Progress;
 use crate::sources::{self, Format, Input, InputRecord, Mixture, ReadOptions, Unreadable};
 use crate::staging;
@@ -255,6 +255,12 @@ fn resolve(opts: &BuildOptions) -> Result<Settings> {
     }
     if opts.shard_size < 1 << 16 {
         return setting("shard-size", format!("{} bytes are hardly a file; give 64KiB or more", opts.shard_size));
+    }
+    if opts.static_masks.is_some_and(|masks| masks.masking.kind == MaskKind::Permutation) {
+        return setting(
+            "masking kind",
+            "permutation targets have an order that files do not hold; they are drawn while loading (--masking dynamic)".into(),
+        );
     }
     if opts.static_masks.is_some_and(|masks| !(1..=1000).contains(&masks.dupe_factor)) {
         return setting("dupe-factor", "outside 1..=1000; the original has 10".into());

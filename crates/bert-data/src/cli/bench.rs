@@ -44,7 +44,7 @@ impl Bench {
         })?;
         let set = Arc::new(ExampleSet::open(&self.dir, self.split)?);
         let tokenizer = Tokenizer::open(set.tokenizer_dir())?;
-        let options = MaskingOptions { kind: self.mask_kind, ..MaskingOptions::default() };
+        let options = MaskingOptions::of(self.mask_kind);
         let masker = Masker::for_examples(options, &tokenizer, &set)?;
         let rates = rates(&set, &masker, self.seed, time)?;
         let mut out = std::io::stdout().lock();

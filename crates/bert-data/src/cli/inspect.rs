@@ -36,7 +36,7 @@ impl Inspect {
     pub(super) fn run(self) -> Result<(), Failure> {
         let set = ExampleSet::open(&self.dir, self.split)?;
         let tokenizer = Tokenizer::open(set.tokenizer_dir())?;
-        let options = MaskingOptions { kind: self.mask_kind, ..MaskingOptions::default() };
+        let options = MaskingOptions::of(self.mask_kind);
         let masker = Masker::for_examples(options, &tokenizer, &set)?;
         let text = describe(&set, &tokenizer, &masker, self.seed, self.epoch, self.example)?;
         write!(std::io::stdout(), "{text}")?;

@@ -36,6 +36,9 @@ pub struct MaskedExample {
     pub positions: Vec<u32>,
     /// The tokens that stood at those positions.
     pub labels: Vec<u32>,
+    /// For permutation targets the rank of each token ([`permutation`](crate::masking::permutation)), the tokens being as they
+    /// were; otherwise empty.
+    pub ranks: Vec<u32>,
     /// What is to be told of a pair. `nsp`: B comes from another document; `sop`: the segments are not in their order. None where
     /// examples are no pairs.
     pub pair_label: Option<bool>,
@@ -49,19 +52,24 @@ impl MaskedExample {
     pub fn new(set: &ExampleSet, masker: &Masker, seed: u64, epoch: u64, index: usize) -> Self {
         let example = set.get(index);
         let mut input_ids = example.tokens.to_vec();
-        let (mut positions, mut labels) = (Vec::new(), Vec::new());
+        let (mut positions, mut labels, mut ranks) = (Vec::new(), Vec::new(), Vec::new());
         match example.masks {
             Some(masks) => {
                 positions.extend(masks.positions.iter().map(|&position| u32::from(position)));
                 labels.extend(masks.labels.iter());
             }
-            None => masker.mask(&mut input_ids, seed, epoch, index as u64, &mut positions, &mut labels),
+            None => {
+                let index = index as u64;
+                masker.mask(&mut input_ids, seed, epoch, index, &mut positions, &mut labels);
+                ranks = masker.ranks(&input_ids, &positions, seed, epoch, index);
+            }
         }
         MaskedExample {
             input_ids,
             second_start: example.second_start,
             positions,
             labels,
+            ranks,
             pair_label: example.pair_label,
         }
     }

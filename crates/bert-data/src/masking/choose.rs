@@ -71,7 +71,7 @@ pub(super) fn ngrams(words: &[Word], count: usize, random: &mut Random, chosen: 
     }
 }
 
-fn ngram_length(room: usize, random: &mut Random) -> usize {
+pub(super) fn ngram_length(room: usize, random: &mut Random) -> usize {
     let total: f64 = (1..=room).map(|n| 1.0 / n as f64).sum();
     let mut left = random.unit() * total;
     for n in 1..room {

@@ -5,6 +5,7 @@
 //! masks as one that never stopped.
 
 mod choose;
+pub mod permutation;
 
 use std::sync::Arc;
 
@@ -38,6 +39,8 @@ pub enum MaskKind {
     Span,
     /// Single tokens, rare ones more often (XLM, DistilBERT).
     FrequencyWeighted,
+    /// Runs of one to five words that are left as they are, to be predicted in a random order (XLNet): see [`permutation`].
+    Permutation,
 }
 
 impl MaskKind {
@@ -88,6 +91,18 @@ impl Default for MaskingOptions {
     }
 }
 
+impl MaskingOptions {
+    /// The defaults of a kind. Permutation targets are 1/6 of the tokens, 85 of 512 (`train.py` of zihangdai/xlnet).
+    pub fn of(kind: MaskKind) -> Self {
+        match kind {
+            MaskKind::Permutation => {
+                MaskingOptions { kind, rate: 1.0 / 6.0, mask: 0.0, random: 0.0, max_predictions: 85, ..Self::default() }
+            }
+            kind => MaskingOptions { kind, ..Self::default() },
+        }
+    }
+}
+
 /// Draws masks for one vocabulary.
 #[derive(Debug, Clone)]
 pub struct Masker {
@@ -102,6 +117,8 @@ struct Vocabulary {
     replacements: Vec<u32>,
     /// For each id, whether it may be predicted: all but the special ones.
     is_ordinary: Vec<bool>,
+    /// `[CLS]` and `[SEP]`, which have a place in the order of a permutation.
+    functional: [u32; 2],
     /// Which tokens belong to one word.
     words: Arc<WordEdges>,
     /// For each id, how readily it is chosen; empty unless that differs.
@@ -168,7 +185,8 @@ impl Masker {
             Replacements::Ordinary => ordinary,
             Replacements::Vocabulary => (0..tok.vocab_size() as u32).collect(),
         };
-        let vocabulary = Arc::new(Vocabulary { replacements: ordinary, is_ordinary, words, weights });
+        let functional = [tok.special().cls, tok.special().sep];
+        let vocabulary = Arc::new(Vocabulary { replacements: ordinary, is_ordinary, functional, words, weights });
         Ok(Masker { options, mask_id: tok.special().mask, vocabulary })
     }
 
@@ -230,6 +248,10 @@ impl Masker {
                         choose::whole_words(self.words(ids, positions), count, &mut random, &mut chosen);
                     }
                     MaskKind::NGram => choose::ngrams(&self.words(ids, positions), count, &mut random, &mut chosen),
+                    MaskKind::Permutation => {
+                        let words = self.words(ids, positions);
+                        permutation::targets(positions, &words, count, &mut random, &mut chosen);
+                    }
                     _ => {
                         let weight =
                             |at: u32| vocabulary.weights.get(ids[at as usize] as usize).copied().unwrap_or(1.0);
@@ -241,10 +263,26 @@ impl Masker {
             }
         }
         positions.sort_unstable();
+        if self.options.kind == MaskKind::Permutation {
+            labels.extend(positions.iter().map(|&position| ids[position as usize]));
+            return;
+        }
         for &position in &*positions {
             let draw = random.unit();
             labels.push(self.replace(&mut ids[position as usize], draw, &mut random));
         }
+    }
+
+    /// The ranks of permutation targets ([`permutation`]), one a position, drawn for (seed, epoch, example). Empty for every other
+    /// kind.
+    pub fn ranks(&self, ids: &[u32], targets: &[u32], seed: u64, epoch: u64, example: u64) -> Vec<u32> {
+        if self.options.kind != MaskKind::Permutation {
+            return Vec::new();
+        }
+        let mut random = Random::new(seed, Purpose::Permutation, epoch, example);
+        let functional = self.vocabulary.functional;
+        let is_permuted = |at: usize| functional.contains(&ids[at]) || targets.binary_search(&(at as u32)).is_ok();
+        permutation::ranks(ids.len(), is_permuted, &mut random)
     }
 
     /// Puts in the place of a token what the draw says, and returns the token.

@@ -200,6 +200,59 @@ fn every_kind_keeps_the_budget_the_shares_and_the_special_tokens() {
     }
 }
 
+/// Permutation targets leave the text as it is, take the paper's share of it, and the order differs from epoch to epoch.
+#[test]
+fn permutation_targets_have_an_order_and_change_nothing() {
+    let data = Data::new();
+    let set = data.built("out", None);
+    let masker = Masker::for_examples(MaskingOptions::of(MaskKind::Permutation), &data.tok, &set).unwrap();
+    let special = data.tok.special();
+    let (mut tokens, mut chosen, mut in_text_order, mut pairs) = (0.0, 0.0, 0.0, 0.0);
+    for index in 0..set.len() {
+        let stored = set.get(index).tokens.to_vec();
+        let example = MaskedExample::new(&set, &masker, 9, 0, index);
+        assert_eq!(example, MaskedExample::new(&set, &masker, 9, 0, index));
+        assert_eq!(example.input_ids, stored);
+        assert_eq!(example.ranks.len(), stored.len());
+        let ordinary = stored.iter().filter(|&&id| !data.tok.is_special(id)).count();
+        let wanted = (stored.len() as f64 / 6.0).round_ties_even() as usize;
+        assert_eq!(example.positions.len(), wanted.clamp(1, 85).min(ordinary));
+        tokens += stored.len() as f64;
+        chosen += example.positions.len() as f64;
+        let mut ranks = Vec::new();
+        for (at, &id) in stored.iter().enumerate() {
+            let target = example.positions.binary_search(&(at as u32));
+            if let Ok(target) = target {
+                assert!(!data.tok.is_special(id) && example.labels[target] == id);
+            }
+            let permuted = target.is_ok() || id == special.cls || id == special.sep;
+            assert_eq!(example.ranks[at] > 0, permuted, "position {at} of {index}");
+            if permuted {
+                ranks.push(example.ranks[at]);
+            }
+        }
+        for (i, first) in ranks.iter().enumerate() {
+            in_text_order += ranks[i + 1..].iter().filter(|second| first < *second).count() as f64;
+            pairs += (ranks.len() - i - 1) as f64;
+        }
+        ranks.sort_unstable();
+        assert!(ranks.iter().copied().eq(1..=ranks.len() as u32), "ranks have gaps");
+        let next = MaskedExample::new(&set, &masker, 9, 1, index);
+        assert!(next.ranks != example.ranks || stored.len() < 12);
+    }
+    assert!((chosen / tokens - 1.0 / 6.0).abs() < 0.005, "{chosen} of {tokens}");
+    assert!((in_text_order / pairs - 0.5).abs() < 0.01, "{in_text_order} of {pairs} are in the order of the text");
+    let masks = StaticMasks { dupe_factor: 1, masking: MaskingOptions::of(MaskKind::Permutation) };
+    let options = BuildOptions {
+        input: vec![data.dir.path().join("text.txt").to_str().unwrap().to_string()],
+        static_masks: Some(masks),
+        output: data.dir.path().join("static"),
+        ..BuildOptions::default()
+    };
+    let error = build(&options, &data.tok, &Silent).unwrap_err();
+    assert!(error.is_request() && error.to_string().contains("--masking dynamic"), "{error}");
+}
+
 #[test]
 fn a_single_draw_by_frequency_goes_with_the_power_of_the_paper() {
     let data = Data::new();

@@ -105,6 +105,7 @@ fn example(index: usize, length: usize, vocab_size: usize) -> MaskedExample {
         second_start: length / 2,
         labels: positions.iter().map(|&at| token(at as usize + 1)).collect(),
         positions,
+        ranks: Vec::new(),
         pair_label: Some(index % 2 == 1),
     }
 }

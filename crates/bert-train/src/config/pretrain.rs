@@ -260,6 +260,12 @@ impl PretrainConfig {
         self.check_data(checks)?;
         checks.share("masking.rate", self.masking.rate)?;
         checks.positive("masking.rate", self.masking.rate)?;
+        checks.that(
+            self.masking.kind != MaskKind::Permutation,
+            "masking.kind",
+            || "permutation targets need a model with two streams of attention (XLNet), which there is none of".into(),
+            "give token, whole-word, n-gram, span or frequency-weighted",
+        )?;
         checks.share("masking.mask", self.masking.mask)?;
         checks.share("masking.random", self.masking.random)?;
         checks.that(
