@@ -55,11 +55,9 @@ fn built(folder: &Path, masks: Option<MaskKind>) -> [PathBuf; 2] {
     })
 }
 
-fn with_data(mut config: PretrainConfig, data: &[PathBuf; 2]) -> PretrainConfig {
-    for (phase, place) in config.phase.iter_mut().zip(data) {
-        phase.data = Some(place.to_str().unwrap().to_owned());
-    }
-    config
+/// Settings that name the datasets.
+fn of_data(data: &[PathBuf; 2]) -> [String; 2] {
+    [0, 1].map(|phase| format!("phase.{phase}.data={:?}", data[phase].to_str().unwrap()))
 }
 
 /// A run stopped after each step ends with the bytes of one that was not.
@@ -88,7 +86,11 @@ fn position(run: &Path, step: u64) -> u64 {
 #[test]
 fn masks_drawn_while_building_are_asked_for_by_name() {
     let (folder, config) = prepared();
-    let (folder, config) = (folder.path(), |sets: &[&str]| load(&config, sets).unwrap());
+    let folder = folder.path();
+    let config = |sets: &[&str], data: &[PathBuf; 2]| {
+        let data = of_data(data);
+        load(&config, &[&data.each_ref().map(String::as_str), sets].concat()).unwrap()
+    };
     let (fixed, spans) = (built(folder, Some(MaskKind::Token)), built(folder, Some(MaskKind::Span)));
     let drawn = built(folder, None);
     for (sets, data, words) in [
@@ -104,14 +106,14 @@ fn masks_drawn_while_building_are_asked_for_by_name() {
         (&["data.pairing=sop"], &drawn, &["examples are nsp", "data.pairing is sop"]),
     ] {
         let output = folder.join("refused");
-        let error = run(&with_data(config(sets), data), &output, false).unwrap_err();
+        let error = run(&config(sets, data), &output, false).unwrap_err();
         assert!(error.is_request(), "{sets:?}: {error}");
         for word in words {
             assert!(error.to_string().contains(word), "{sets:?}: {word:?} is not in {error}");
         }
         assert!(!output.exists(), "{sets:?} left a folder");
     }
-    resumes_exactly(&with_data(config(&["data.masking=static"]), &fixed), folder);
+    resumes_exactly(&config(&["data.masking=static"], &fixed), folder);
 }
 
 #[test]

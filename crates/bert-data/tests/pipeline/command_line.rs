@@ -78,6 +78,20 @@ fn from_text_to_a_verified_dataset() {
     let verify = run(d, &["verify", "data"]);
     assert_eq!(verify.code, 0, "{}", verify.err);
 
+    let ordered = run(d, &["inspect", "data", "--mask-kind", "permutation"]);
+    assert!(ordered.code == 0 && ordered.out.contains("(#") && !ordered.out.contains("[MASK]"), "{}", ordered.out);
+    for kind in ["token", "whole-word", "n-gram", "span", "frequency-weighted", "permutation"] {
+        let bench = run(d, &["bench", "data", "--mask-kind", kind, "--seconds", "0.02", "--json"]);
+        assert_eq!(bench.code, 0, "{}", bench.err);
+        let rates: serde_json::Value = serde_json::from_str(&bench.out).unwrap();
+        assert_eq!(rates["mask_kind"], kind);
+        for way in ["one_core", "prefetched", "all_cores"] {
+            assert!(rates[way].as_f64().unwrap() > 0.0, "{kind}: {rates}");
+        }
+    }
+    let bench = run(d, &["bench", "data", "--seconds", "0.02"]);
+    assert!(bench.out.contains("on one core, masks: token") && bench.out.lines().count() == 3, "{}", bench.out);
+
     let arrow = d.join("data/train-00000-of-00001.arrow");
     let mut bytes = fs::read(&arrow).unwrap();
     let middle = bytes.len() / 2;
@@ -142,7 +156,7 @@ fn help_names_the_commands() {
     let dir = tempfile::tempdir().unwrap();
     let help = run(dir.path(), &["--help"]);
     assert_eq!(help.code, 0);
-    for command in ["vocab", "build", "merge", "inspect", "stats", "verify"] {
+    for command in ["vocab", "build", "merge", "inspect", "stats", "verify", "bench"] {
         assert!(help.out.contains(command));
     }
 }
