@@ -19,6 +19,8 @@ pub(crate) struct Group {
     pub(crate) documents: Vec<Document>,
     /// Bytes of the files on disk that were read since the group before.
     pub(crate) bytes: u64,
+    /// What the sources left out since the beginning, up to about here.
+    pub(crate) dropped: Drops,
 }
 
 /// What was read of a whole corpus.
@@ -35,6 +37,7 @@ pub(crate) struct ReadCorpus {
 struct RawGroup {
     items: Vec<(usize, Item)>,
     bytes: u64,
+    dropped: Drops,
 }
 
 /// Reads all inputs in order and hands their documents over in groups of about `group_bytes` of text.
@@ -73,7 +76,7 @@ pub(crate) fn for_each_group(
 /// Works on the groups as they come. What was read before an error is still worked on, so that the first error in the order
 /// of the corpus is the one that is told.
 fn work(receiver: Receiver<RawGroup>, drops: &mut Drops, each: &mut impl FnMut(Group) -> Result<()>) -> Result<()> {
-    for RawGroup { items, bytes } in receiver {
+    for RawGroup { items, bytes, mut dropped } in receiver {
         // All outcomes are collected before the first error is looked for: the same one on every run.
         let worked: Vec<Result<_>> = items
             .into_par_iter()
@@ -92,7 +95,8 @@ fn work(receiver: Receiver<RawGroup>, drops: &mut Drops, each: &mut impl FnMut(G
                 Err((reason, bytes)) => drops.document(reason, bytes),
             }
         }
-        each(Group { documents, bytes })?;
+        dropped.merge(drops);
+        each(Group { documents, bytes, dropped })?;
     }
     Ok(())
 }
@@ -111,6 +115,8 @@ fn read(inputs: &[Input], opts: ReadOptions, group_bytes: usize, sender: &SyncSe
             if size >= group_bytes {
                 group.bytes += documents.position().saturating_sub(position);
                 position = documents.position();
+                group.dropped = corpus.drops.clone();
+                group.dropped.merge(&documents.drops());
                 if sender.send(std::mem::take(&mut group)).is_err() {
                     // The worker stopped with an error of its own, which is the one to tell.
                     return Ok(corpus);
@@ -124,6 +130,7 @@ fn read(inputs: &[Input], opts: ReadOptions, group_bytes: usize, sender: &SyncSe
         corpus.records.push(record);
     }
     if !group.items.is_empty() || group.bytes > 0 {
+        group.dropped = corpus.drops.clone();
         let _ = sender.send(group);
     }
     Ok(corpus)
