@@ -112,6 +112,9 @@ fn half(bytes: &[u8]) -> Vec<u8> {
     bytes[..bytes.len() / 2].to_vec()
 }
 
+/// The input with its settings, what is in it, more flags, and what the error has to say.
+type Case<'a> = (&'a str, Vec<u8>, &'a [&'a str], Vec<&'a str>);
+
 #[test]
 fn bad_files_are_one_error_that_names_file_and_place_and_leaves_nothing() {
     let dir = folder();
@@ -143,7 +146,7 @@ fn bad_files_are_one_error_that_names_file_and_place_and_leaves_nothing() {
         file[middle - 20_000..middle].fill(0xff);
         file
     };
-    let cases: Vec<(&str, Vec<u8>, &[&str], Vec<&str>)> = vec![
+    let cases: Vec<Case> = vec![
         ("cut.txt.bz2", half(&bzip2(&text)), &[], vec!["compressed byte", "cut off", "Fetch"]),
         ("cut.txt.gz", half(&gzip(&text)), &[], vec!["compressed byte", "cut off", "Fetch"]),
         ("cut.txt.xz", half(&xz(&text)), &[], vec!["compressed byte", "cut off", "Fetch"]),
