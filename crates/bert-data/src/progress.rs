@@ -87,7 +87,8 @@ impl Progress for Bars {
 
     fn note(&self, text: &str) {
         self.with_current(|current| match current {
-            Some(Stage::Bar(bar)) => bar.set_message(text.to_string()),
+            // On a line of its own: beside the bar a window of 80 columns has no room.
+            Some(Stage::Bar(bar)) => bar.set_message(format!("\n  {text}")),
             Some(Stage::Lines(lines)) => lines.note = text.to_string(),
             None => {}
         });
@@ -111,12 +112,12 @@ fn bar(what: &str, total: Option<u64>, unit: &str) -> ProgressBar {
     };
     let template = match total {
         Some(_) if bytes => {
-            "{prefix:<28} [{bar:30}] {bytes}/{total_bytes} ({bytes_per_sec}, {eta} left)  {wide_msg}".to_string()
+            "{prefix:<28} [{bar:30}] {bytes}/{total_bytes} ({bytes_per_sec}, {eta} left){msg}".to_string()
         }
-        Some(_) => format!(
-            "{{prefix:<28}} [{{bar:30}}] {{human_pos}}/{{human_len}} {unit} ({{per_sec}}, {{eta}} left)  {{wide_msg}}"
-        ),
-        None => format!("{{prefix:<28}} {{spinner}} {counter} {unit} ({{elapsed}})  {{wide_msg}}"),
+        Some(_) => {
+            format!("{{prefix:<28}} [{{bar:30}}] {{human_pos}}/{{human_len}} {unit} ({{per_sec}}, {{eta}} left){{msg}}")
+        }
+        None => format!("{{prefix:<28}} {{spinner}} {counter} {unit} ({{elapsed}}){{msg}}"),
     };
     let bar = match total {
         Some(total) => ProgressBar::new(total),

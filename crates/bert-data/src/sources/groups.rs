@@ -144,6 +144,7 @@ mod tests {
 
     use super::super::{Format, expand, record_of};
     use super::*;
+    use crate::drops::Reason;
 
     #[test]
     fn the_format_of_each_file_is_seen() {
@@ -167,6 +168,27 @@ mod tests {
         assert_eq!(records[0], record_of(&inputs[0], ReadOptions::default()).unwrap());
         assert_eq!(records[1].bytes, 11);
         assert_eq!(bytes, records[0].bytes + records[1].bytes);
+    }
+
+    #[test]
+    fn what_the_sources_leave_out_is_told_with_every_group() {
+        let dir = tempfile::tempdir().unwrap();
+        let page =
+            |ns: u32| format!("<page><title>T</title><ns>{ns}</ns><revision><text>A b.</text></revision></page>\n");
+        fs::write(dir.path().join("a.xml"), [page(0), page(1), page(0), page(1), page(0)].concat()).unwrap();
+        fs::write(dir.path().join("b.jsonl"), "{\"text\": \"A b.\"}\n{\"body\": \"\"}\n{\"text\": \"C d.\"}\n")
+            .unwrap();
+        let inputs = expand(&[dir.path().to_str().unwrap().to_string()]).unwrap();
+        let mut told = Vec::new();
+        let corpus = for_each_group(&inputs, ReadOptions::default(), 1, |group| {
+            told.push(group.dropped);
+            Ok(())
+        })
+        .unwrap();
+        let articles: Vec<u64> = told.iter().map(|drops| drops.get(Reason::OtherNamespace).documents).collect();
+        assert_eq!(articles[..5], [0, 1, 1, 2, 2]);
+        assert_eq!(told.last(), Some(&corpus.drops));
+        assert_eq!(corpus.drops.get(Reason::NoTextField).documents, 1);
     }
 
     #[test]

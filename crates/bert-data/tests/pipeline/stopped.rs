@@ -69,7 +69,7 @@ fn killed_at_ten_random_moments_and_resumed_it_ends_with_the_same_bytes() {
     let seed = seed.unwrap_or_else(|| u64::from(std::process::id()));
     println!("BERT_KILL_SEED={seed}");
     let mut draws = Draws(seed);
-    let dir = folder(4);
+    let dir = folder(12);
     let d = dir.path();
     let out = d.join("out");
     let begin = Instant::now();
