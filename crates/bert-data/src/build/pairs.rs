@@ -20,6 +20,9 @@ const SPECIAL_TOKENS: u64 = 3;
 /// Ends of sentences read at a time when a random segment is looked for.
 const SENTENCE_BLOCK: u64 = 64;
 
+/// Tokens too many beyond which a segment is cut without tossing a coin for each.
+const MOST_COINS: u64 = 1 << 14;
+
 /// Where the two segments of an example lie in the store.
 struct Pair {
     /// Never empty.
@@ -145,6 +148,11 @@ impl<'a> PairMaker<'a> {
     fn truncate(&self, mut pair: Pair, counts: &mut SplitCounts, random: &mut Random) -> Pair {
         let own = |pair: &Pair| length(&pair.first) + if pair.is_random { 0 } else { length(&pair.second) };
         let before = own(&pair);
+        // A line of megabytes may be one sentence. Coins would leave its middle, give or take a few hundred tokens; so does this, at once.
+        for segment in [&mut pair.first, &mut pair.second] {
+            let excess = length(segment).saturating_sub(self.max_tokens + MOST_COINS);
+            *segment = segment.start + excess / 2..segment.end - excess.div_ceil(2);
+        }
         while length(&pair.first) + length(&pair.second) > self.max_tokens {
             // Of two equally long segments the one that is written second is cut.
             let longer = match (length(&pair.first).cmp(&length(&pair.second)), pair.is_swapped) {

@@ -117,7 +117,9 @@ pub(super) fn tokenize(
             state.write(&path)?;
             uncommitted = 0;
         }
-        progress.note(&format!("left out: {}", state.dropped));
+        let mut dropped = group.dropped;
+        dropped.merge(&state.dropped);
+        progress.note(&format!("left out: {dropped}"));
         Ok(())
     })?;
     if pass.read < pass.skip {

@@ -8,7 +8,7 @@ const BEFORE_NAMES: &[&str] = &[
     "mr", "mrs", "ms", "messrs", "mme", "mlle", "mx", "dr", "drs", "prof", "rev", "revd", "fr", "hon", "st", "ste",
     "sr", "sra", "srta", "gen", "col", "capt", "cpt", "cmdr", "lt", "sgt", "cpl", "pvt", "maj", "adm", "gov", "sen",
     "rep", "pres", "supt", "det", "insp", "mt", "ft", "herr", "hr", "frl", "mgr", "msgr", "vs", "viz", "cf", "e.g",
-    "i.e", "eg", "ie", "z.b", "d.h", "u.a", "bzw", "ca", "approx", "al", "gebr", "nr",
+    "i.e", "eg", "ie", "z.b", "d.h", "u.a", "bzw", "ca", "approx", "al", "gebr", "nr", "med", "jur", "u", "av",
 ];
 /// Words before a number: `No. 5`, `p. 12`, `Vol. II`.
 const BEFORE_NUMBERS: &[&str] = &[
@@ -31,8 +31,8 @@ const BEGINNINGS: &[&str] = &[
     "those", "though", "through", "to", "two", "under", "until", "upon", "was", "we", "what", "when", "where", "while",
     "who", "why", "with", "yet", "you", "your",
 ];
-/// Months in languages that write the day with a full stop before them: `3. Oktober`.
-const MONTHS: &[&str] = &[
+/// Words behind ordinal numbers in languages that write those with a full stop: `3. Oktober`, `18. Jahrhundert`.
+const BEHIND_ORDINALS: &[&str] = &[
     "januar",
     "jänner",
     "februar",
@@ -51,6 +51,13 @@ const MONTHS: &[&str] = &[
     "december",
     "oktobra",
     "januára",
+    "jahrhundert",
+    "jahrhunderts",
+    "jahrtausend",
+    "jh",
+    "jahrestag",
+    "geburtstag",
+    "auflage",
 ];
 
 /// Cuts a paragraph into its sentences, trimmed and not empty.
@@ -80,6 +87,12 @@ pub fn split_sentences(paragraph: &str) -> Vec<&str> {
             closed |= closes;
             end = next_at + next.len_utf8();
             characters.next();
+        }
+        let guillemet = spaced_guillemet(&paragraph[end..]);
+        if guillemet > 0 {
+            closed = true;
+            end += guillemet;
+            while characters.next_if(|&(next_at, _)| next_at < end).is_some() {}
         }
         let ends = match wide {
             true => !goes_on(&paragraph[end..], closed),
@@ -126,12 +139,64 @@ fn is_wide_mark(c: char) -> bool {
     matches!(c, '。' | '！' | '？' | '｡')
 }
 
+/// What closes a quotation or a bracket directly behind a mark. German closes with what opens in English and French (`„Ja.“`).
 fn is_closing(c: char) -> bool {
-    matches!(c, '"' | '\'' | ')' | ']' | '”' | '’' | '»' | '›' | '」' | '』' | '）' | '】' | '》' | '〉')
+    matches!(
+        c,
+        '"' | '\''
+            | ')'
+            | ']'
+            | '”'
+            | '’'
+            | '“'
+            | '‘'
+            | '»'
+            | '›'
+            | '«'
+            | '‹'
+            | '」'
+            | '』'
+            | '）'
+            | '】'
+            | '》'
+            | '〉'
+    )
+}
+
+/// Length of a closing guillemet behind white space, as French writes it (`« Non ! »`); 0 where there is none. With a word
+/// directly behind, it opens instead (`Er kam. »Ja«, sagte er.`).
+fn spaced_guillemet(rest: &str) -> usize {
+    let trimmed = rest.trim_start();
+    match trimmed.strip_prefix('»') {
+        Some(after) if trimmed.len() < rest.len() && !after.starts_with(char::is_alphanumeric) => {
+            rest.len() - after.len()
+        }
+        _ => 0,
+    }
 }
 
 fn is_opening(c: char) -> bool {
-    matches!(c, '"' | '\'' | '(' | '[' | '“' | '‘' | '„' | '‚' | '«' | '‹' | '—' | '–' | '¿' | '¡' | '「' | '『' | '（')
+    matches!(
+        c,
+        '"' | '\''
+            | '('
+            | '['
+            | '“'
+            | '‘'
+            | '„'
+            | '‚'
+            | '«'
+            | '‹'
+            | '»'
+            | '›'
+            | '—'
+            | '–'
+            | '¿'
+            | '¡'
+            | '「'
+            | '『'
+            | '（'
+    )
 }
 
 fn push_trimmed<'a>(sentences: &mut Vec<&'a str>, text: &'a str) {
@@ -152,7 +217,8 @@ fn goes_on(rest: &str, closed: bool) -> bool {
 fn sentence_may_begin(rest: &str) -> bool {
     let trimmed = rest.trim_start();
     let after_space = trimmed.len() < rest.len();
-    let first = trimmed.trim_start_matches(is_opening).chars().next();
+    // French has a space behind `«`, and all languages behind a dash.
+    let first = trimmed.trim_start_matches(|c| is_opening(c) || c.is_whitespace()).chars().next();
     // Scripts without case, such as Arabic and Hindi, begin sentences with letters that are neither upper nor lower case.
     after_space && first.is_some_and(|c| c.is_numeric() || (c.is_alphabetic() && !c.is_lowercase()))
 }
@@ -169,7 +235,7 @@ fn is_no_end(before: &str, after: &str) -> bool {
     let next_begins = BEGINNINGS.contains(&next.as_str());
     if word.bytes().all(|byte| byte.is_ascii_digit()) && !word.is_empty() {
         // "1. First" numbers a line, "3. Oktober" is a day.
-        return word.len() <= 2 && (word.len() == before.len() || MONTHS.contains(&next.as_str()));
+        return word.len() <= 2 && (word.len() == before.len() || BEHIND_ORDINALS.contains(&next.as_str()));
     }
     if is_initial(word) {
         // "vitamin C. The", but "J. Smith"; a single letter at the beginning numbers a line.
@@ -178,11 +244,21 @@ fn is_no_end(before: &str, after: &str) -> bool {
     if BEFORE_NAMES.contains(&lower.as_str()) {
         return true;
     }
+    // "z. B." and "i. d. R." are one abbreviation with spaces.
+    let one_small = |text: &str| text.chars().count() == 1 && text.chars().all(char::is_lowercase);
+    if one_small(word) && next.chars().count() == 1 && after.get(next.len()..).is_some_and(|rest| rest.starts_with('.'))
+    {
+        return true;
+    }
     if BEFORE_NUMBERS.contains(&lower.as_str()) {
         let roman = |c: char| matches!(c, 'I' | 'V' | 'X' | 'L' | 'C');
         let number = after.trim_start_matches(is_opening);
         return number.starts_with(char::is_numeric)
             || (number.starts_with(roman) && next.chars().all(|c| roman(c.to_ascii_uppercase())) && next != "i");
+    }
+    // "Hauptstr. 5" is an address.
+    if lower.ends_with("str") && after.starts_with(char::is_numeric) {
+        return true;
     }
     // "J.R." and "U.S." are initials in a row.
     let is_dotted = word.split('.').all(is_initial) && word.contains('.');

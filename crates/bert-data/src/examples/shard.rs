@@ -82,6 +82,9 @@ impl Shard {
         let mut examples = 0;
         for columns in columns {
             let batch = Batch::new(&columns, layout).map_err(damaged)?;
+            if let Some((row, what)) = batch.first_fault() {
+                return Err(damaged(format!("example {}: {what}; build the dataset again", examples + row)));
+            }
             examples += batch.tokens.offsets.len() - 1;
             ends.push(examples);
             batches.push(batch);
@@ -125,6 +128,21 @@ impl Batch {
             false => None,
         };
         Ok(Batch { tokens, pairs, masks })
+    }
+
+    /// The first example that points outside of its own tokens, which whoever uses it takes for granted. Ids are not looked at.
+    fn first_fault(&self) -> Option<(usize, String)> {
+        (0..self.tokens.offsets.len() - 1).find_map(|row| {
+            let tokens = self.tokens.range(row).len();
+            if let Some((starts, _)) = &self.pairs
+                && usize::from(starts[row]) > tokens
+            {
+                return Some((row, format!("segment B begins at {} of {tokens} tokens", starts[row])));
+            }
+            let (positions, labels) = self.masks.as_ref()?;
+            let outside = positions[labels.range(row)].iter().find(|&&position| usize::from(position) >= tokens)?;
+            Some((row, format!("position {outside} of {tokens} tokens is masked")))
+        })
     }
 
     fn get(&self, row: usize) -> Example<'_> {

@@ -19,6 +19,8 @@ pub(crate) struct Group {
     pub(crate) documents: Vec<Document>,
     /// Bytes of the files on disk that were read since the group before.
     pub(crate) bytes: u64,
+    /// What the sources left out since the beginning, up to about here.
+    pub(crate) dropped: Drops,
 }
 
 /// What was read of a whole corpus.
@@ -35,6 +37,7 @@ pub(crate) struct ReadCorpus {
 struct RawGroup {
     items: Vec<(usize, Item)>,
     bytes: u64,
+    dropped: Drops,
 }
 
 /// Reads all inputs in order and hands their documents over in groups of about `group_bytes` of text.
@@ -73,7 +76,7 @@ pub(crate) fn for_each_group(
 /// Works on the groups as they come. What was read before an error is still worked on, so that the first error in the order
 /// of the corpus is the one that is told.
 fn work(receiver: Receiver<RawGroup>, drops: &mut Drops, each: &mut impl FnMut(Group) -> Result<()>) -> Result<()> {
-    for RawGroup { items, bytes } in receiver {
+    for RawGroup { items, bytes, mut dropped } in receiver {
         // All outcomes are collected before the first error is looked for: the same one on every run.
         let worked: Vec<Result<_>> = items
             .into_par_iter()
@@ -92,7 +95,8 @@ fn work(receiver: Receiver<RawGroup>, drops: &mut Drops, each: &mut impl FnMut(G
                 Err((reason, bytes)) => drops.document(reason, bytes),
             }
         }
-        each(Group { documents, bytes })?;
+        dropped.merge(drops);
+        each(Group { documents, bytes, dropped })?;
     }
     Ok(())
 }
@@ -111,6 +115,8 @@ fn read(inputs: &[Input], opts: ReadOptions, group_bytes: usize, sender: &SyncSe
             if size >= group_bytes {
                 group.bytes += documents.position().saturating_sub(position);
                 position = documents.position();
+                group.dropped = corpus.drops.clone();
+                group.dropped.merge(&documents.drops());
                 if sender.send(std::mem::take(&mut group)).is_err() {
                     // The worker stopped with an error of its own, which is the one to tell.
                     return Ok(corpus);
@@ -124,6 +130,7 @@ fn read(inputs: &[Input], opts: ReadOptions, group_bytes: usize, sender: &SyncSe
         corpus.records.push(record);
     }
     if !group.items.is_empty() || group.bytes > 0 {
+        group.dropped = corpus.drops.clone();
         let _ = sender.send(group);
     }
     Ok(corpus)
@@ -137,6 +144,7 @@ mod tests {
 
     use super::super::{Format, expand, record_of};
     use super::*;
+    use crate::drops::Reason;
 
     #[test]
     fn the_format_of_each_file_is_seen() {
@@ -160,6 +168,27 @@ mod tests {
         assert_eq!(records[0], record_of(&inputs[0], ReadOptions::default()).unwrap());
         assert_eq!(records[1].bytes, 11);
         assert_eq!(bytes, records[0].bytes + records[1].bytes);
+    }
+
+    #[test]
+    fn what_the_sources_leave_out_is_told_with_every_group() {
+        let dir = tempfile::tempdir().unwrap();
+        let page =
+            |ns: u32| format!("<page><title>T</title><ns>{ns}</ns><revision><text>A b.</text></revision></page>\n");
+        fs::write(dir.path().join("a.xml"), [page(0), page(1), page(0), page(1), page(0)].concat()).unwrap();
+        fs::write(dir.path().join("b.jsonl"), "{\"text\": \"A b.\"}\n{\"body\": \"\"}\n{\"text\": \"C d.\"}\n")
+            .unwrap();
+        let inputs = expand(&[dir.path().to_str().unwrap().to_string()]).unwrap();
+        let mut told = Vec::new();
+        let corpus = for_each_group(&inputs, ReadOptions::default(), 1, |group| {
+            told.push(group.dropped);
+            Ok(())
+        })
+        .unwrap();
+        let articles: Vec<u64> = told.iter().map(|drops| drops.get(Reason::OtherNamespace).documents).collect();
+        assert_eq!(articles[..5], [0, 1, 1, 2, 2]);
+        assert_eq!(told.last(), Some(&corpus.drops));
+        assert_eq!(corpus.drops.get(Reason::NoTextField).documents, 1);
     }
 
     #[test]

@@ -124,9 +124,20 @@ impl TaskSplit {
 /// Reads a file of a task. `dir` is the task's own folder or the one that holds it under its official name.
 ///
 /// # Errors
-/// [`Error::Io`] for a missing file; [`Error::NotUtf8`] and [`Error::TaskFile`] name the line, and the column, that does not fit.
+/// [`Error::Input`] for a missing file; [`Error::Io`], [`Error::NotUtf8`] and [`Error::TaskFile`] name the line, and the column, that does not fit.
 pub fn read(task: Task, split: TaskSplit, dir: &Path) -> Result<Vec<TaskExample>> {
-    glue::read(task, split, &path(task, split, dir))
+    let path = path(task, split, dir);
+    if !path.exists() {
+        return Err(Error::Input {
+            pattern: path.display().to_string(),
+            reason: format!(
+                "there is no such file. Give the folder that has it, or the one above {0}; `bert-data fetch {1}` makes the folder {0}",
+                task.folder(),
+                task.name()
+            ),
+        });
+    }
+    glue::read(task, split, &path)
 }
 
 /// Reads a file of the embedded sample of a task.

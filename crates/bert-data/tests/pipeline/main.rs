@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod bad_files;
 mod bad_input;
 mod byte_level;
 mod cleaning;
 mod command_line;
 mod corpus;
 mod extending;
+mod fuzz;
 mod loading;
 mod masks;
 mod packing;
@@ -16,6 +18,7 @@ mod pairs;
 mod parts;
 mod real_tasks;
 mod same_bytes;
+mod sentences_gold;
 mod sources;
 mod stopped;
 mod unigram;

@@ -45,3 +45,13 @@ fn the_official_files_have_their_official_numbers_of_examples() {
     let cola = read(Task::Cola, TaskSplit::Dev, &dir).unwrap();
     assert_eq!(cola[0].text_a, "The sailors rode the breeze clear of the rocks.");
 }
+
+#[test]
+fn a_task_that_is_not_there_names_the_command_that_gets_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = read(Task::Mrpc, TaskSplit::Dev, dir.path()).unwrap_err();
+    assert!(error.is_request());
+    for word in ["dev.tsv", "no such file", "MRPC", "bert-data fetch mrpc"] {
+        assert!(error.to_string().contains(word), "`{word}` is not in {error}");
+    }
+}

@@ -48,51 +48,60 @@ fn end(child: Child) -> (i32, String) {
     (output.status.code().unwrap_or(-1), String::from_utf8(output.stderr).unwrap())
 }
 
+/// Kills a build after this time; false when it had ended before.
+fn kill_after(mut child: Child, pause: Duration) -> bool {
+    let until = Instant::now() + pause;
+    while Instant::now() < until {
+        if child.try_wait().unwrap().is_some() {
+            let (code, err) = end(child);
+            assert_eq!(code, 0, "{err}");
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    !child.wait().unwrap().success()
+}
+
 #[test]
-fn killed_at_random_moments_it_ends_with_the_same_bytes() {
-    let dir = folder(6);
+fn killed_at_ten_random_moments_and_resumed_it_ends_with_the_same_bytes() {
+    let seed = std::env::var("BERT_KILL_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(|| u64::from(std::process::id()));
+    println!("BERT_KILL_SEED={seed}");
+    let mut draws = Draws(seed);
+    let dir = folder(12);
     let d = dir.path();
+    let out = d.join("out");
     let begin = Instant::now();
     let (code, err) = end(start(d, &d.join("undisturbed"), &[]));
     assert_eq!(code, 0, "{err}");
-    let whole = begin.elapsed();
+    let mut whole = begin.elapsed();
     let expected = bytes_of(&d.join("undisturbed"));
 
-    let mut draws = Draws(std::process::id().into());
-    let (mut kills, mut finished, mut went_on) = (0, 0, 0);
-    while kills < 10 || finished == 0 {
-        let mut child = start(d, &d.join("out"), &["--resume"]);
-        let pause = match kills {
-            10.. => Duration::from_secs(3600),
-            _ => whole.mul_f64(draws.below(1000) as f64 / 1500.0),
-        };
-        let until = Instant::now() + pause;
-        let ended = loop {
-            if let Some(status) = child.try_wait().unwrap() {
-                break Some(status);
-            }
-            if Instant::now() >= until {
-                break None;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        };
-        match ended {
-            None => {
-                child.kill().unwrap();
-                child.wait().unwrap();
-                kills += 1;
-                went_on += usize::from(d.join(".out.partial/state.json").is_file());
-                assert!(!d.join("out").exists() || bytes_of(&d.join("out")) == expected, "an output that is not whole");
-            }
-            Some(_) => {
-                let (code, err) = end(child);
-                assert_eq!(code, 0, "{err}");
-                assert!(bytes_of(&d.join("out")) == expected, "other bytes after {kills} kills");
-                assert!(!d.join(".out.partial").exists(), "temporary files were left behind");
-                fs::remove_dir_all(d.join("out")).unwrap();
-                finished += 1;
-            }
+    let (mut went_on, mut kills) = (0, 0);
+    while kills < 10 {
+        // One moment in each tenth of the build's time.
+        let moment = whole.mul_f64((f64::from(kills) + draws.below(1000) as f64 / 1000.0) / 10.0);
+        if !kill_after(start(d, &out, &["--resume"]), moment) {
+            // The machine was slower before; the bytes are looked at all the same.
+            assert!(bytes_of(&out) == expected, "other bytes without a kill");
+            fs::remove_dir_all(&out).unwrap();
+            whole = whole.mul_f64(0.9);
+            continue;
         }
+        kills += 1;
+        println!("kill {kills} after {moment:?} of {whole:?}");
+        went_on += usize::from(d.join(".out.partial/state.json").is_file());
+        assert!(!out.exists() || bytes_of(&out) == expected, "an output that is not whole");
+        // Every second time the resumed build is killed too.
+        if kills % 2 == 0 {
+            kill_after(start(d, &out, &["--resume"]), whole.mul_f64(draws.below(1000) as f64 / 1500.0));
+        }
+        let (code, err) = end(start(d, &out, &["--resume"]));
+        assert_eq!(code, 0, "{err}");
+        assert!(bytes_of(&out) == expected, "other bytes after kill {kills}");
+        assert!(!d.join(".out.partial").exists(), "temporary files were left behind");
+        fs::remove_dir_all(&out).unwrap();
     }
     assert!(went_on > 0, "no kill left anything to go on from");
 }
