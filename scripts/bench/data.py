@@ -45,7 +45,9 @@ def build(options, inputs, folder, *more):
     command = [options.binary, "build", "--input", *map(str, inputs), "--tokenizer", options.vocab, "--part", "none"]
     command += ["--output", str(output), *more]
     begin = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    messages = folder / "messages.txt"
+    with open(messages, "wb") as out:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=out)
     peak = 0
     while process.poll() is None:
         try:
@@ -57,7 +59,7 @@ def build(options, inputs, folder, *more):
         time.sleep(0.02)
     seconds = time.perf_counter() - begin
     if process.returncode:
-        sys.exit(process.stderr.read().decode())
+        sys.exit(messages.read_text())
     # Those of the examples: random second segments are copies, so they are more than the corpus has.
     tokens = sum(file["tokens"] for file in json.loads((output / "manifest.json").read_text())["files"])
     size = sum(file.stat().st_size for file in output.rglob("*.arrow"))
@@ -98,17 +100,21 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         ours, theirs = [], []
+        originals = {("fast", 4): [], ("python", 1): []} if options.original else {}
         for _ in range(options.rounds):
             theirs.append(size / encode_batch(options.vocab, lines))
             ours.append(build(options, options.corpora, folder, "--memory", "512MiB"))
-        seconds, peak, tokens, disk = sorted(ours)[len(ours) // 2]
+            for (tokenizer, megabytes), rates in originals.items():
+                rates.append(original(options, lines, tokenizer, megabytes, 5, folder))
+        seconds = statistics.median(seconds for seconds, *_ in ours)
+        peak = max(peak for _, peak, *_ in ours)
+        _, _, tokens, disk = ours[0]
         rate, library = size / seconds, statistics.median(theirs)
         print(f"build {rate:.2f} MB/s, peak {peak / 2**20:.0f} MiB, {disk / tokens:.3f} bytes a token of {tokens}", flush=True)
         print(f"encode_batch {library:.2f} MB/s: build {rate / library:.2f} times as fast", flush=True)
-        if options.original:
-            for tokenizer, megabytes in [("fast", 4), ("python", 1)]:
-                slow = original(options, lines, tokenizer, megabytes, 5, folder)
-                print(f"original, {tokenizer} {slow:.3f} MB/s: build {rate / slow:.1f} times as fast", flush=True)
+        for (tokenizer, _), rates in originals.items():
+            slow = statistics.median(rates)
+            print(f"original, {tokenizer} {slow:.3f} MB/s: build {rate / slow:.1f} times as fast", flush=True)
         if options.copies:
             places = []
             for copy in range(options.copies):

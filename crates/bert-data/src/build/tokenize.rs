@@ -24,6 +24,8 @@ use crate::tokenizer::Tokenizer;
 
 /// Groups between two commits: what is lost when a build is stopped.
 const COMMIT_GROUPS: usize = 4;
+/// Lines of a document that are tokenised by one thread.
+const LINES_TOGETHER: usize = 256;
 
 /// How far the pass has come; lies beside the store.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -219,7 +221,23 @@ fn tokenize_document(cleaned: &Cleaned, sentences: Sentences, tok: &Tokenizer) -
     (tokenize_lines(&cleaned.document.paragraphs, sentences, tok), dropped)
 }
 
+/// In parallel within a document too: a few novels are as much text as thousands of pages.
 fn tokenize_lines(lines: &[String], sentences: Sentences, tok: &Tokenizer) -> TokenizedDocument {
+    let some = |lines| tokenize_some_lines(lines, sentences, tok);
+    if lines.len() <= LINES_TOGETHER {
+        return some(lines);
+    }
+    let parts: Vec<TokenizedDocument> = lines.par_chunks(LINES_TOGETHER).map(some).collect();
+    let mut whole = TokenizedDocument::default();
+    for part in parts {
+        whole.ids.extend(part.ids);
+        whole.sentence_lengths.extend(part.sentence_lengths);
+        whole.sentences_empty += part.sentences_empty;
+    }
+    whole
+}
+
+fn tokenize_some_lines(lines: &[String], sentences: Sentences, tok: &Tokenizer) -> TokenizedDocument {
     let mut tokenized = TokenizedDocument::default();
     let mut add = |line: &str, sentence: &str| {
         let before = tokenized.ids.len();

@@ -176,7 +176,7 @@ fn read_columns(buffer: &Buffer, layout: Columns) -> std::result::Result<Vec<Vec
     if found.fields() != expected.fields() {
         return Err(format!("the columns are {:?} and not {:?}", names(&found), names(&expected)));
     }
-    // Unaligned buffers would be copied into memory without a word; they are an error instead.
+    // Unaligned buffers would be copied into memory without a word; `check_buffers` says that they are damage.
     let decoder = FileDecoder::new(expected, footer.version()).with_require_alignment(true);
     let mut batches = Vec::new();
     for block in footer.recordBatches().iter().flatten() {
@@ -227,24 +227,32 @@ fn check_buffers(bytes: &[u8], block: &Block, fields: &Fields) -> std::result::R
     if rows < 0 || nodes.iter().any(|node| node.null_count() != 0 || node.length() < 0) {
         return Err("a block whose columns do not agree".into());
     }
-    // Each buffer must be long enough for its column: bytes per row, one more offset than rows for a list.
+    // Each buffer must be long enough for its column (one more offset than rows for a list) and lie where its values may lie.
+    let check_data = |node: usize, data_type: &DataType, values: i64| {
+        // The data of node n are in buffer 2 n + 1.
+        let data = buffers.get(2 * node + 1);
+        if bytes_of(data_type, values).is_none_or(|needed| data.length() < needed) {
+            return Err("a block whose columns are shorter than their lengths");
+        }
+        let address = bytes[metadata..].as_ptr() as usize + data.offset() as usize;
+        let width = width_of(data_type);
+        match address.is_multiple_of(width) && (data.length() as usize).is_multiple_of(width) {
+            true => Ok(()),
+            false => Err("a block whose columns are not aligned"),
+        }
+    };
     let mut node = 0;
     for field in fields {
         if nodes.get(node).length() != rows {
             return Err("a block whose columns do not agree".into());
         }
-        let needed = match field.data_type() {
-            DataType::List(_) => rows.checked_add(1).and_then(|rows| rows.checked_mul(4)),
-            data_type => bytes_of(data_type, rows),
-        };
-        let mut needed = vec![(node, needed)];
-        if let DataType::List(item) = field.data_type() {
-            node += 1;
-            needed.push((node, bytes_of(item.data_type(), nodes.get(node).length())));
-        }
-        // The data of node n are in buffer 2 n + 1.
-        if needed.iter().any(|&(node, bytes)| bytes.is_none_or(|bytes| buffers.get(2 * node + 1).length() < bytes)) {
-            return Err("a block whose columns are shorter than their lengths".into());
+        match field.data_type() {
+            DataType::List(item) => {
+                check_data(node, &DataType::Int32, rows.saturating_add(1))?;
+                node += 1;
+                check_data(node, item.data_type(), nodes.get(node).length())?;
+            }
+            data_type => check_data(node, data_type, rows)?,
         }
         node += 1;
     }
@@ -255,9 +263,13 @@ fn check_buffers(bytes: &[u8], block: &Block, fields: &Fields) -> std::result::R
 fn bytes_of(data_type: &DataType, values: i64) -> Option<i64> {
     match data_type {
         DataType::Boolean => Some(values / 8 + i64::from(values % 8 > 0)),
-        DataType::UInt16 => values.checked_mul(2),
-        _ => values.checked_mul(4),
+        data_type => values.checked_mul(width_of(data_type) as i64),
     }
+}
+
+/// Bytes of a value, or of the least that can be addressed.
+fn width_of(data_type: &DataType) -> usize {
+    data_type.primitive_width().unwrap_or(1)
 }
 
 fn names(schema: &arrow::datatypes::Schema) -> Vec<String> {

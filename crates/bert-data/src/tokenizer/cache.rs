@@ -1,32 +1,32 @@
 //! The word cache: what the library made of a piece of text, remembered.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::OnceLock;
 
-use ahash::{AHashMap, RandomState};
+use ahash::RandomState;
 
-/// Locks are held for nanoseconds; with this many of them, threads seldom meet.
-const SHARDS: usize = 64;
-/// Together about half a million pieces, some 50 MB. A full shard keeps what it has: frequent words come early.
-const PIECES_PER_SHARD: usize = 8192;
+/// Some 25 MB, and at most as much again for what is remembered. A power of two.
+const SLOTS: usize = 1 << 19;
+/// Where all of these are taken a piece is not remembered: frequent words come early.
+const PROBES: usize = 8;
 /// Longer pieces (URLs, tables) hardly ever repeat.
 const LONGEST_PIECE: usize = 64;
 
-/// Pieces of text (between white space) and their ids.
+/// Pieces of text and their ids. A slot is written once and never changes, so threads read without a lock.
 pub(super) struct WordCache {
     hasher: RandomState,
-    shards: Vec<Mutex<Shard>>,
+    /// Made at the first piece: many a tokenizer never encodes.
+    slots: OnceLock<Box<[OnceLock<Entry>]>>,
 }
 
-#[derive(Default)]
-struct Shard {
-    /// Piece -> where its ids lie in `ids`.
-    places: AHashMap<Box<str>, (u32, u32)>,
-    ids: Vec<u32>,
+struct Entry {
+    hash: u64,
+    piece: Box<str>,
+    ids: Box<[u32]>,
 }
 
 impl Default for WordCache {
     fn default() -> Self {
-        WordCache { hasher: RandomState::new(), shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+        WordCache { hasher: RandomState::new(), slots: OnceLock::new() }
     }
 }
 
@@ -37,28 +37,28 @@ impl WordCache {
             out.extend(encode(piece));
             return;
         }
-        let shard = &self.shards[self.hasher.hash_one(piece) as usize % SHARDS];
-        {
-            let shard = lock(shard);
-            if let Some(&(start, end)) = shard.places.get(piece) {
-                out.extend_from_slice(&shard.ids[start as usize..end as usize]);
-                return;
+        let slots = self.slots.get_or_init(|| (0..SLOTS).map(|_| OnceLock::new()).collect());
+        let hash = self.hasher.hash_one(piece);
+        let mut free = None;
+        for probe in 0..PROBES {
+            let slot = &slots[(hash as usize).wrapping_add(probe) % SLOTS];
+            match slot.get() {
+                Some(entry) if entry.hash == hash && *entry.piece == *piece => {
+                    out.extend_from_slice(&entry.ids);
+                    return;
+                }
+                Some(_) => {}
+                None => {
+                    free = Some(slot);
+                    break;
+                }
             }
         }
-        // Not under the lock: another thread may do the same work, but the outcome is the same.
         let ids = encode(piece);
         out.extend_from_slice(&ids);
-        let mut shard = lock(shard);
-        if shard.places.len() < PIECES_PER_SHARD {
-            let start = shard.ids.len() as u32;
-            shard.ids.extend_from_slice(&ids);
-            let end = shard.ids.len() as u32;
-            shard.places.insert(piece.into(), (start, end));
+        if let Some(slot) = free {
+            // Another thread may have taken the slot meanwhile; then this piece is remembered when it comes again.
+            let _ = slot.set(Entry { hash, piece: piece.into(), ids: ids.into() });
         }
     }
-}
-
-/// A shard is consistent between any two statements that could panic, so a poisoned lock is taken like any other.
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }

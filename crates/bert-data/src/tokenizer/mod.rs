@@ -326,6 +326,7 @@ mod tests {
                 "the\u{a0}fox\u{3000}fox",
                 "Cafe\u{301} the,fox [MASK] \u{fffd}fox",
                 "中the fox\tfox\r\nfox",
+                "(the=\u{338}fox),.\u{301}e\u{301}\u{327}-cafe\u{301}. the\u{0}.\u{ad}fox",
             ] {
                 assert_eq!(tok.encode(text), tok.encode_uncached(text), "{text:?}");
                 assert_eq!(tok.encode(text), tok.encode_uncached(text), "again: {text:?}");

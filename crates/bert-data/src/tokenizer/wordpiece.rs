@@ -44,7 +44,7 @@ pub(super) fn assemble(tokens: Vec<String>, normalization: Normalization, origin
         special,
         pairs: PairLayout::Segments,
         marks: Marks::Continuation,
-        cuts: Cuts::AtWhiteSpace,
+        cuts: Cuts::AtPunctuation,
         library,
     }))
 }

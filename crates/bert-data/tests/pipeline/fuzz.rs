@@ -390,20 +390,60 @@ fn every_other_text_source_takes_anything() {
     }
 }
 
+/// Opens a dataset and draws every example, or is told which file is damaged.
+fn read_examples(dataset: &Path, masker: &Masker) -> Result<(), TestCaseError> {
+    match ExampleSet::open(dataset, Split::Train) {
+        Err(error) => prop_assert!(error.to_string().contains(".arrow"), "{}", error),
+        Ok(set) => {
+            for index in 0..set.len() {
+                let example = MaskedExample::new(&set, masker, 1, 0, index);
+                prop_assert!(example.second_start <= example.input_ids.len());
+                let length = example.input_ids.len() as u32;
+                prop_assert!(example.positions.iter().all(|&position| position < length));
+                prop_assert_eq!(example.positions.len(), example.labels.len());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A small dataset, its folder, its only file of training examples and how to mask it.
+fn dataset(masked: bool) -> (Corpus, PathBuf, PathBuf, Masker) {
+    let corpus = Corpus::drawn(20, 10, 8);
+    let masking = MaskingOptions::default();
+    let options = BuildOptions {
+        static_masks: masked.then_some(StaticMasks { dupe_factor: 1, masking }),
+        ..corpus.options("out")
+    };
+    build(&options, &corpus.tok, &Silent).unwrap();
+    let masker = Masker::new(masking, &corpus.tok).unwrap();
+    let out = corpus.path("out");
+    let path = out.join("train-00000-of-00001.arrow");
+    (corpus, out, path, masker)
+}
+
+/// The bits that decide where the reader looks, one by one: nothing here is left to luck.
+#[test]
+fn any_bit_of_an_arrow_header_may_be_wrong() {
+    for masked in [false, true] {
+        let (_corpus, out, path, masker) = dataset(masked);
+        let mut bytes = fs::read(&path).unwrap();
+        let (head, tail) = (bytes.len().min(2000), bytes.len().saturating_sub(1500));
+        for bit in (0..8 * head).chain(8 * tail..8 * bytes.len()) {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&path, &bytes).unwrap();
+            let outcome = std::panic::catch_unwind(|| read_examples(&out, &masker));
+            assert!(matches!(outcome, Ok(Ok(()))), "masked: {masked}, byte {}, bit {}: {outcome:?}", bit / 8, bit % 8);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+}
+
 #[test]
 fn the_arrow_reader_takes_anything() {
     for masked in [false, true] {
-        let corpus = Corpus::drawn(20, 10, 8);
-        let masking = MaskingOptions::default();
-        let options = BuildOptions {
-            static_masks: masked.then_some(StaticMasks { dupe_factor: 1, masking }),
-            ..corpus.options("out")
-        };
-        build(&options, &corpus.tok, &Silent).unwrap();
-        let out = corpus.path("out");
-        let path = out.join("train-00000-of-00001.arrow");
+        let (_corpus, out, path, masker) = dataset(masked);
         let whole = fs::read(&path).unwrap();
-        let masker = Masker::new(masking, &corpus.tok).unwrap();
         // Most of what there is to get wrong lies in the headers and at the end.
         let place =
             prop_oneof![0..whole.len().min(1500), whole.len().saturating_sub(1500)..whole.len(), 0..whole.len()];
@@ -422,18 +462,7 @@ fn the_arrow_reader_takes_anything() {
             let mut bytes = whole.clone();
             changes.iter().for_each(|change| change.apply(&mut bytes));
             fs::write(&path, &bytes).unwrap();
-            match ExampleSet::open(&out, Split::Train) {
-                Err(error) => prop_assert!(error.to_string().contains(".arrow"), "{}", error),
-                Ok(set) => {
-                    for index in 0..set.len() {
-                        let example = MaskedExample::new(&set, &masker, 1, 0, index);
-                        prop_assert!(example.second_start <= example.input_ids.len());
-                        let length = example.input_ids.len() as u32;
-                        prop_assert!(example.positions.iter().all(|&position| position < length));
-                        prop_assert_eq!(example.positions.len(), example.labels.len());
-                    }
-                }
-            }
+            read_examples(&out, &masker)?;
             let found = verify(&out, &Silent).unwrap().problems;
             prop_assert_eq!(found.is_empty(), bytes == whole);
             Ok(())
