@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// Off a terminal a stage's first line comes after this time, the next one after twice as long, and so on.
 const FIRST_LINE: Duration = Duration::from_secs(10);
@@ -115,7 +115,7 @@ fn bar(what: &str, total: Option<u64>, unit: &str) -> ProgressBar {
             "{prefix:<28} [{bar:30}] {bytes}/{total_bytes} ({bytes_per_sec}, {eta} left){msg}".to_string()
         }
         Some(_) => {
-            format!("{{prefix:<28}} [{{bar:30}}] {{human_pos}}/{{human_len}} {unit} ({{per_sec}}, {{eta}} left){{msg}}")
+            format!("{{prefix:<28}} [{{bar:30}}] {{human_pos}}/{{human_len}} {unit} ({{rate}}/s, {{eta}} left){{msg}}")
         }
         None => format!("{{prefix:<28}} {{spinner}} {counter} {unit} ({{elapsed}}){{msg}}"),
     };
@@ -125,7 +125,11 @@ fn bar(what: &str, total: Option<u64>, unit: &str) -> ProgressBar {
     };
     bar.set_draw_target(ProgressDrawTarget::stderr());
     if let Ok(style) = ProgressStyle::with_template(&template) {
-        bar.set_style(style.progress_chars("=> "));
+        // `per_sec` shows four decimals, whatever the rate.
+        let rate = |state: &ProgressState, out: &mut dyn Write| {
+            let _ = write!(out, "{}", HumanCount(state.per_sec() as u64));
+        };
+        bar.set_style(style.with_key("rate", rate).progress_chars("=> "));
     }
     bar.set_prefix(what.to_string());
     bar.enable_steady_tick(Duration::from_millis(200));
