@@ -1,6 +1,6 @@
 use super::AdamWStep;
 use crate::storage::copy_into;
-use candle_core::{DType, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 
 pub(super) fn adamw(value: &Tensor, grad: &Tensor, m: &Tensor, v: &Tensor, step: &AdamWStep) -> Result<()> {
     let (correction1, correction2) = step.corrections();
@@ -16,5 +16,7 @@ pub(super) fn adamw(value: &Tensor, grad: &Tensor, m: &Tensor, v: &Tensor, step:
 }
 
 pub(super) fn sum_of_squares(grad: &Tensor) -> Result<f64> {
-    grad.detach().to_dtype(DType::F64)?.sqr()?.sum_all()?.to_scalar::<f64>()
+    // Metal has no f64.
+    let wide = if grad.device().is_metal() { DType::F32 } else { DType::F64 };
+    grad.detach().to_dtype(wide)?.sqr()?.sum_all()?.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.to_scalar::<f64>()
 }
