@@ -1,4 +1,4 @@
-use super::AdamWStep;
+use super::{AdamWStep, Update};
 use crate::storage::copy_into;
 use candle_core::{DType, Device, Result, Tensor};
 
@@ -11,6 +11,27 @@ pub(super) fn adamw(value: &Tensor, grad: &Tensor, m: &Tensor, v: &Tensor, step:
     let update = (&new_m * correction1)?.div(&((&new_v * correction2)?.sqrt()? + step.eps)?)?;
     let update = (update + (&old * step.weight_decay)?)?;
     copy_into(value, &(&old - (update * step.lr)?)?)?;
+    copy_into(m, &new_m)?;
+    copy_into(v, &new_v)
+}
+
+pub(super) fn lamb(update: &Update, step: &AdamWStep) -> Result<()> {
+    let Update { value, grad, m, v, decays, .. } = update;
+    let (correction1, correction2) = step.corrections();
+    let old = value.detach();
+    let grad = (grad.detach() * step.gradient_scale)?;
+    let new_m = ((m.detach() * step.beta1)? + (&grad * (1.0 - step.beta1))?)?;
+    let new_v = ((v.detach() * step.beta2)? + (grad.sqr()? * (1.0 - step.beta2))?)?;
+    let mut change = (&new_m * correction1)?.div(&((&new_v * correction2)?.sqrt()? + step.eps)?)?;
+    let mut rate = step.lr;
+    if *decays {
+        change = (change + (&old * step.weight_decay)?)?;
+        let (of_value, of_change) = (sum_of_squares(&old)?, sum_of_squares(&change)?);
+        if of_value > 0.0 && of_change > 0.0 {
+            rate *= (of_value / of_change).sqrt();
+        }
+    }
+    copy_into(value, &(&old - (change * rate)?)?)?;
     copy_into(m, &new_m)?;
     copy_into(v, &new_v)
 }
