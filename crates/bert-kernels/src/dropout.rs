@@ -35,6 +35,21 @@ impl Dropout {
         (threshold > 0).then_some(Self { threshold, scale, seed, pass, site })
     }
 
+    /// What the kernels take.
+    #[cfg(any(feature = "cuda", test))]
+    pub(crate) fn argument(dropout: Option<Self>) -> crate::cuda::Argument {
+        crate::cuda::Argument::Dropout(dropout.map_or_else(Default::default, |dropout| {
+            let [low, high] = key(dropout.seed);
+            crate::cuda::DropoutArgument {
+                threshold: dropout.threshold,
+                scale: dropout.scale,
+                key: [low, high ^ (dropout.pass >> 32) as u32],
+                site: dropout.site,
+                pass: dropout.pass as u32,
+            }
+        }))
+    }
+
     /// Writes row `row` of the mask: 0 for a dropped element, the scale for one that stays.
     #[inline(always)]
     pub(crate) fn fill(&self, row: u32, out: &mut [f32]) {
@@ -85,7 +100,23 @@ pub fn dropout(x: &Tensor, dropout: Option<Dropout>) -> Result<Tensor> {
     node::join(x, y, move |dy| apply(dy, mask).map(Some))
 }
 
+#[cfg(any(feature = "cuda", test))]
+pub(crate) fn apply_on_cuda(x: &Tensor, dropout: Dropout) -> Result<Tensor> {
+    use crate::cuda::{Argument, Grid, THREADS, WARP, at, empty, launch, typed};
+    let (rows, width) = x.dims2()?;
+    let y = empty((rows, width), x.dtype(), x.device())?;
+    let sizes = [rows, width].map(|n| Argument::U32(n as u32));
+    let arguments = [at(x)?, at(&y)?, sizes[0], sizes[1], Dropout::argument(Some(dropout))];
+    let grid = Grid::new((rows as u32).div_ceil(THREADS / WARP), THREADS);
+    launch(x.device(), "dropout", &typed("dropout", x.dtype())?, grid, &arguments)?;
+    Ok(y)
+}
+
 fn apply(x: &Tensor, dropout: Dropout) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if crate::on_cuda(x) {
+        return apply_on_cuda(x, dropout);
+    }
     let (_, width) = x.dims2()?;
     with_slice(x, |x| {
         tensor((x.len() / width.max(1), width), |y| {

@@ -7,7 +7,9 @@
 //! - **reference**: plain differentiable candle operations on [`Parameter::value`]; runs on every device and in
 //!   every float type, and is what the fast form is tested against;
 //! - **cpu**: multi-threaded f32 with a hand-written backward that adds parameter gradients in place to
-//!   [`Parameter::grad`].
+//!   [`Parameter::grad`];
+//! - **cuda**, with the feature of that name: the project's own kernels in f32 or bf16, with parameters, their gradients and all
+//!   sums in f32; tested on an emulation of the kernels, not yet run on a GPU.
 //!
 //! The fast form of an operation is a pair `forward` / `backward` on tensors without a graph. Several of them
 //! are strung together into one graph node with [`node::join`]: an encoder layer is two nodes.
@@ -35,6 +37,8 @@
 pub mod activation;
 pub mod attention;
 mod cpu;
+#[cfg(any(feature = "cuda", test))]
+mod cuda;
 pub mod dropout;
 pub mod embedding;
 pub mod linear;
@@ -54,7 +58,16 @@ pub use parameter::Parameter;
 pub use philox::truncated_normal;
 pub use spans::{Selection, Spans};
 
-/// Whether the fast forms can run on this tensor: f32 on the CPU.
+/// Whether the fast forms can run on this tensor: f32 on the CPU, f32 and bf16 on a GPU of a build for CUDA.
 pub fn has_fast_form(x: &candle_core::Tensor) -> bool {
-    x.device().is_cpu() && x.dtype() == candle_core::DType::F32
+    match x.dtype() {
+        candle_core::DType::F32 => x.device().is_cpu() || on_cuda(x),
+        candle_core::DType::BF16 => on_cuda(x),
+        _ => false,
+    }
+}
+
+/// Whether the CUDA forms apply, once a fast form does.
+fn on_cuda(x: &candle_core::Tensor) -> bool {
+    cfg!(feature = "cuda") && x.device().is_cuda()
 }

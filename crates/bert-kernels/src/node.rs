@@ -2,6 +2,8 @@
 
 use crate::has_fast_form;
 use crate::storage::with_slice;
+#[cfg(feature = "cuda")]
+use candle_core::Storage;
 use candle_core::{CpuStorage, CudaStorage, CustomOp1, Layout, MetalStorage, Result, Shape, Tensor, Var, bail};
 use std::sync::Mutex;
 
@@ -33,6 +35,15 @@ pub fn root(x: &Tensor) -> Result<Tensor> {
     Ok(Var::from_tensor(&x.contiguous()?)?.into_inner())
 }
 
+impl Node {
+    fn take(&self) -> Result<Tensor> {
+        match self.value.lock().ok().and_then(|mut value| value.take()) {
+            Some(value) => Ok(value),
+            None => bail!("a graph node is made once"),
+        }
+    }
+}
+
 impl CustomOp1 for Node {
     fn name(&self) -> &'static str {
         "hand-written backward"
@@ -40,25 +51,35 @@ impl CustomOp1 for Node {
 
     // One copy of [T, H] a node: a third of what candle itself spends on zeroing and adding its gradient.
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        let Some(value) = self.value.lock().ok().and_then(|mut value| value.take()) else {
-            bail!("a graph node is made once")
-        };
+        let value = self.take()?;
         let values = with_slice(&value.contiguous()?, <[f32]>::to_vec)?;
         Ok((CpuStorage::F32(values), value.shape().clone()))
     }
 
+    #[cfg(feature = "cuda")]
     fn cuda_fwd(&self, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
-        bail!("nodes with a hand-written backward run on the CPU only; use the reference forms")
+        use candle_core::backend::BackendStorage;
+        let value = self.take()?.contiguous()?;
+        let (storage, layout) = value.storage_and_layout();
+        let (Storage::Cuda(storage), 0) = (&*storage, layout.start_offset()) else {
+            bail!("the value of a graph node is not where its operand is")
+        };
+        Ok((storage.try_clone(layout)?, value.shape().clone()))
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    fn cuda_fwd(&self, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
+        bail!("this build is without CUDA")
     }
 
     fn metal_fwd(&self, _: &MetalStorage, _: &Layout) -> Result<(MetalStorage, Shape)> {
-        bail!("nodes with a hand-written backward run on the CPU only; use the reference forms")
+        bail!("nodes with a hand-written backward run on the CPU and on CUDA; use the reference forms")
     }
 
     fn bwd(&self, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let grad = grad.detach().contiguous()?;
         if !has_fast_form(&grad) {
-            bail!("the gradient of a graph node must be f32 on the CPU, not {:?}", grad)
+            bail!("the gradient of a graph node is of a type and on a device without fast forms: {:?}", grad)
         }
         (self.backward)(&grad)
     }

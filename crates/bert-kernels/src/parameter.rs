@@ -16,6 +16,8 @@ struct Inner {
     name: String,
     value: Var,
     grad: Mutex<Option<Tensor>>,
+    /// The value in another type, once something has asked for it.
+    copy: Mutex<Option<Tensor>>,
 }
 
 impl Parameter {
@@ -25,6 +27,7 @@ impl Parameter {
             name: name.into(),
             value: Var::from_tensor(&value.contiguous()?)?,
             grad: Mutex::new(None),
+            copy: Mutex::new(None),
         })))
     }
 
@@ -40,7 +43,32 @@ impl Parameter {
 
     /// Overwrites the value; shapes must agree.
     pub fn set(&self, value: &Tensor) -> Result<()> {
+        *self.copy_slot() = None;
         self.0.value.set(&value.contiguous()?)
+    }
+
+    /// The value in the type of the activations, without a graph. A copy in another type is made once; after that whoever changes
+    /// the value in place changes the copy too ([`Parameter::copy`]).
+    #[cfg(any(feature = "cuda", test))]
+    pub(crate) fn value_as(&self, dtype: candle_core::DType) -> Result<Tensor> {
+        let value = self.value().detach();
+        if value.dtype() == dtype {
+            return Ok(value);
+        }
+        let mut slot = self.copy_slot();
+        match &*slot {
+            Some(copy) if copy.dtype() == dtype => Ok(copy.clone()),
+            _ => Ok(slot.insert(value.to_dtype(dtype)?).clone()),
+        }
+    }
+
+    /// The copy of the value in another type, for an update to write.
+    pub fn copy(&self) -> Option<Tensor> {
+        self.copy_slot().clone()
+    }
+
+    fn copy_slot(&self) -> MutexGuard<'_, Option<Tensor>> {
+        self.0.copy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The gradient accumulated so far: zeros before the first backward pass. Same shape and type as the value.

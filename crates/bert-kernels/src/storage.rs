@@ -53,7 +53,7 @@ pub(crate) fn add_assign(target: &Tensor, source: &Tensor) -> Result<()> {
         bail!("gradient of shape {:?} for a parameter of shape {:?}", source.shape(), target.shape())
     }
     let source = source.detach().contiguous()?;
-    if !crate::has_fast_form(target) {
+    if !crate::has_fast_form(target) || !target.device().is_cpu() {
         // `slice_set` copies into the existing buffer, which keeps the gradient's identity.
         let sum = (target.detach() + source)?;
         return copy_into(target, &sum);

@@ -59,10 +59,10 @@ pub fn fill_mask(model: &BertForPreTraining, tokenizer: &Tokenizer, text: &str, 
 }
 
 /// As [`fill_mask`], with the model of a folder or of the Hub.
-pub fn fill_mask_with(folder: &ModelFolder, text: &str, top: usize) -> Result<Filled> {
+pub fn fill_mask_with(folder: &ModelFolder, text: &str, top: usize, device: &Device) -> Result<Filled> {
     let config = folder.config()?;
     let tokenizer = folder.tokenizer()?;
-    let model = BertForPreTraining::new(&config, 0, &Device::Cpu)?;
+    let model = BertForPreTraining::new(&config, 0, device)?;
     let report = model.parameters().load(&folder.tensors()?)?;
     let missing: Vec<_> = report
         .new

@@ -15,6 +15,7 @@
 //!     resume: Resume::Auto,
 //!     stop: Default::default(),
 //!     quiet: false,
+//!     device: candle_core::Device::Cpu,
 //! };
 //! let report = pretrain(config, &options)?;
 //! println!("{report}");
@@ -27,6 +28,7 @@
 pub mod bench;
 pub mod checkpoint;
 pub mod config;
+pub mod device;
 mod error;
 pub mod export;
 mod files;

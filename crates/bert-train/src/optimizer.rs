@@ -103,7 +103,7 @@ impl AdamW {
                 let (got, want) = (tensor.dims(), like.dims());
                 return Err(format!("{name} has shape {got:?}, the model needs {want:?}"));
             }
-            tensor.copy().map_err(|error| format!("{name}: {error}"))
+            tensor.to_device(like.device()).and_then(|t| t.copy()).map_err(|error| format!("{name}: {error}"))
         };
         let mut moments = Vec::with_capacity(self.moments.len());
         for (parameter, (first, second)) in store.iter().zip(&self.moments) {

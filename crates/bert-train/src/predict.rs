@@ -41,7 +41,7 @@ impl Predictor {
     ///
     /// # Errors
     /// [`Error::Request`] when the folder holds no fine-tuned classifier.
-    pub fn open(folder: &ModelFolder, max_len: usize) -> Result<Self> {
+    pub fn open(folder: &ModelFolder, max_len: usize, device: &Device) -> Result<Self> {
         let config = folder.config()?;
         let labels = read_labels(&folder.path().join("config.json"))?;
         let tensors = folder.tensors()?;
@@ -59,7 +59,7 @@ impl Predictor {
                 folder.path().display()
             )));
         }
-        let model = BertForSequenceClassification::new(&config, outputs, 0, &Device::Cpu)?;
+        let model = BertForSequenceClassification::new(&config, outputs, 0, device)?;
         let report = model.parameters().load(&tensors)?;
         if !report.new.is_empty() {
             let (path, missing) = (folder.path().display(), report.new.join(", "));

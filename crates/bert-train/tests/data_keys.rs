@@ -30,6 +30,7 @@ fn run(config: &PretrainConfig, output: &Path, stop: bool) -> Result<Report, Err
         resume: Resume::Auto,
         stop: Arc::new(AtomicBool::new(stop)),
         quiet: true,
+        device: candle_core::Device::Cpu,
     };
     pretrain(config.clone(), &options)
 }

@@ -15,6 +15,7 @@ use bert_model::load_tensors;
 use bert_train::Error;
 use bert_train::config::PretrainConfig;
 use bert_train::pretrain::{Report, Resume, RunOptions, pretrain};
+use candle_core::Device;
 use common::{contents, prepared};
 
 /// One phase; `more` on top.
@@ -33,7 +34,10 @@ fn frozen(path: &Path, more: &[String]) -> PretrainConfig {
 
 fn run(config: &PretrainConfig, output: &Path, stop: bool) -> Result<Report, Error> {
     let stop = Arc::new(AtomicBool::new(stop));
-    pretrain(config.clone(), &RunOptions { output: output.to_owned(), resume: Resume::Auto, stop, quiet: true })
+    pretrain(
+        config.clone(),
+        &RunOptions { output: output.to_owned(), resume: Resume::Auto, stop, quiet: true, device: Device::Cpu },
+    )
 }
 
 fn set(key: &str, value: &Path) -> String {

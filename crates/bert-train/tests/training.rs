@@ -27,6 +27,7 @@ fn run(config: &PretrainConfig, output: &Path, stop: bool) -> Result<Report, Err
         resume: Resume::Auto,
         stop: Arc::new(AtomicBool::new(stop)),
         quiet: true,
+        device: Device::Cpu,
     };
     pretrain(config.clone(), &options)
 }

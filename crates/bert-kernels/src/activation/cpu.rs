@@ -75,8 +75,7 @@ fn map_both(y: &mut [f32], dx: &mut [f32], dy: &[f32], x: &[f32], f: impl Fn(f32
     });
 }
 
-/// The activation of every element, without a graph.
-pub fn forward(x: &Tensor, kind: Activation) -> Result<Tensor> {
+pub(super) fn forward(x: &Tensor, kind: Activation) -> Result<Tensor> {
     timed(Part::Activation, || {
         with_slice(x, |values| {
             tensor(x.shape(), |y| match kind {
@@ -88,8 +87,7 @@ pub fn forward(x: &Tensor, kind: Activation) -> Result<Tensor> {
     })
 }
 
-/// dy times the derivative at x.
-pub fn backward(x: &Tensor, dy: &Tensor, kind: Activation) -> Result<Tensor> {
+pub(super) fn backward(x: &Tensor, dy: &Tensor, kind: Activation) -> Result<Tensor> {
     timed(Part::Activation, || {
         with_slices([x, dy], |[values, dy]| {
             tensor(x.shape(), |dx| match kind {
@@ -101,8 +99,7 @@ pub fn backward(x: &Tensor, dy: &Tensor, kind: Activation) -> Result<Tensor> {
     })
 }
 
-/// The activation at x, and dy times the derivative there: for a caller that did not keep the activation.
-pub fn forward_and_backward(x: &Tensor, dy: &Tensor, kind: Activation) -> Result<(Tensor, Tensor)> {
+pub(super) fn forward_and_backward(x: &Tensor, dy: &Tensor, kind: Activation) -> Result<(Tensor, Tensor)> {
     timed(Part::Activation, || {
         with_slices([x, dy], |[values, dy]| {
             let mut y = uninitialised(values.len());

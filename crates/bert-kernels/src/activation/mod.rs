@@ -1,9 +1,10 @@
 //! Activation functions.
 
 mod cpu;
+#[cfg(any(feature = "cuda", test))]
+pub(crate) mod cuda;
 mod reference;
 
-pub use cpu::{backward, forward, forward_and_backward};
 pub use reference::reference;
 
 use crate::{has_fast_form, node};
@@ -28,4 +29,31 @@ pub fn activation(x: &Tensor, kind: Activation) -> Result<Tensor> {
     let input = x.detach().contiguous()?;
     let y = forward(&input, kind)?;
     node::join(x, y, move |dy| backward(&input, dy, kind).map(Some))
+}
+
+/// The activation of every element, without a graph.
+pub fn forward(x: &Tensor, kind: Activation) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if crate::on_cuda(x) {
+        return cuda::forward(x, None, kind);
+    }
+    cpu::forward(x, kind)
+}
+
+/// dy times the derivative at x.
+pub fn backward(x: &Tensor, dy: &Tensor, kind: Activation) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if crate::on_cuda(x) {
+        return cuda::backward(x, None, dy, kind);
+    }
+    cpu::backward(x, dy, kind)
+}
+
+/// The activation at x, and dy times the derivative there: for a caller that did not keep the activation.
+pub fn forward_and_backward(x: &Tensor, dy: &Tensor, kind: Activation) -> Result<(Tensor, Tensor)> {
+    #[cfg(feature = "cuda")]
+    if crate::on_cuda(x) {
+        return cuda::forward_and_backward(x, None, dy, kind);
+    }
+    cpu::forward_and_backward(x, dy, kind)
 }

@@ -1,57 +1,12 @@
+use super::Saved;
 use super::operands::{Operands, Unit};
-use super::sizes;
 use crate::cpu::{Matrix, Shared, Start, gemm_on_this_thread, math, vectorised};
 use crate::storage::{tensor, uninitialised, with_slices};
 use crate::timing::{Part, timed};
-use crate::{Dropout, Selection, Spans};
-use candle_core::{Device, Result, Tensor, bail};
+use candle_core::{Device, Result, Tensor};
 use rayon::prelude::*;
 
-/// What the backward pass needs. The scores are not among it: they are computed again from queries and keys.
-#[derive(Debug)]
-pub struct Saved {
-    operands: Operands,
-    context: Tensor,
-    /// [N n], n queries: logarithm of the softmax's denominator.
-    log_sums: Tensor,
-}
-
-/// qkv [T, 3H] -> [T, H], without a graph.
-pub fn forward(qkv: &Tensor, spans: &Spans, heads: usize, dropout: Option<Dropout>) -> Result<(Tensor, Saved)> {
-    let sizes = sizes(qkv, spans, heads)?;
-    let (queries, memory, spans) = (qkv.clone(), qkv.clone(), spans.clone());
-    run_forward(Operands { queries, memory, spans, selection: None, heads, sizes, dropout })
-}
-
-/// The rows of [`forward`] that are selected: queries [n, H] of those rows, keys and values [T, 2H] of all -> [n, H].
-///
-/// # Errors
-/// Shapes that do not fit together.
-pub fn forward_at(
-    queries: &Tensor,
-    keys_values: &Tensor,
-    spans: &Spans,
-    selection: &Selection,
-    heads: usize,
-    dropout: Option<Dropout>,
-) -> Result<(Tensor, Saved)> {
-    let (count, hidden) = queries.dims2()?;
-    if keys_values.dims2()? != (spans.rows(), 2 * hidden) || count != selection.rows().len() || hidden % heads != 0 {
-        let (q, kv) = (queries.dims(), keys_values.dims());
-        bail!("attention: queries {q:?}, keys and values {kv:?} for {count} of {} rows, {heads} heads", spans.rows())
-    }
-    run_forward(Operands {
-        queries: queries.clone(),
-        memory: keys_values.clone(),
-        spans: spans.clone(),
-        selection: Some(selection.clone()),
-        heads,
-        sizes: (hidden / heads, hidden),
-        dropout,
-    })
-}
-
-fn run_forward(operands: Operands) -> Result<(Tensor, Saved)> {
+pub(super) fn forward(operands: Operands) -> Result<(Tensor, Saved)> {
     let rows = operands.asking();
     let mut log_sums = vec![0f32; operands.heads * rows];
     let context = timed(Part::Attention, || {
@@ -109,8 +64,7 @@ fn forward_unit(unit: &Unit, context: Shared, log_sums: Shared, scratch: &mut Ve
     }
 }
 
-/// The gradient of qkv [T, 3H] from that of the context [T, H] of [`forward`].
-pub fn backward(saved: &Saved, dy: &Tensor) -> Result<Tensor> {
+pub(super) fn backward(saved: &Saved, dy: &Tensor) -> Result<Tensor> {
     let operands = &saved.operands;
     let (rows, width) = (operands.spans.rows(), 3 * operands.sizes.1);
     let mut d_qkv = operands.gradient_buffer(rows * width);
@@ -119,8 +73,7 @@ pub fn backward(saved: &Saved, dy: &Tensor) -> Result<Tensor> {
     Tensor::from_vec(d_qkv, (rows, width), &Device::Cpu)
 }
 
-/// The gradients of queries [n, H] and of keys and values [T, 2H] from that of the context [n, H] of [`forward_at`].
-pub fn backward_at(saved: &Saved, dy: &Tensor) -> Result<(Tensor, Tensor)> {
+pub(super) fn backward_at(saved: &Saved, dy: &Tensor) -> Result<(Tensor, Tensor)> {
     let operands = &saved.operands;
     let (asking, rows, hidden) = (operands.asking(), operands.spans.rows(), operands.sizes.1);
     let mut d_queries = uninitialised(asking * hidden);

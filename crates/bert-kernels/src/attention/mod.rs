@@ -1,14 +1,16 @@
 //! Scaled dot-product attention over the sequences of a packed or padded batch (Vaswani et al., 2017).
 
 mod cpu;
-mod operands;
+#[cfg(any(feature = "cuda", test))]
+pub(crate) mod cuda;
+pub(crate) mod operands;
 mod reference;
 
-pub use cpu::{Saved, backward, backward_at, forward, forward_at};
 pub use reference::reference;
 
-use crate::{Dropout, Spans, has_fast_form, node};
-use candle_core::{Result, Tensor};
+use crate::{Dropout, Selection, Spans, has_fast_form, node};
+use candle_core::{Result, Tensor, bail};
+use operands::Operands;
 
 /// softmax(Q K^T / sqrt(D)), dropped out, times V, within each sequence and head.
 ///
@@ -37,4 +39,74 @@ fn sizes(qkv: &Tensor, spans: &Spans, heads: usize) -> Result<(usize, usize)> {
         candle_core::bail!("attention: width {width} is not three times a multiple of {heads} heads")
     }
     Ok((width / 3 / heads, width / 3))
+}
+
+/// What the backward pass needs. The scores are not among it: they are computed again from queries and keys.
+#[derive(Debug)]
+pub struct Saved {
+    operands: Operands,
+    context: Tensor,
+    /// [N n], n queries: logarithm of the softmax's denominator.
+    log_sums: Tensor,
+}
+
+/// qkv [T, 3H] -> [T, H], without a graph.
+pub fn forward(qkv: &Tensor, spans: &Spans, heads: usize, dropout: Option<Dropout>) -> Result<(Tensor, Saved)> {
+    let sizes = sizes(qkv, spans, heads)?;
+    let (queries, memory, spans) = (qkv.clone(), qkv.clone(), spans.clone());
+    run_forward(Operands { queries, memory, spans, selection: None, heads, sizes, dropout })
+}
+
+/// The rows of [`forward`] that are selected: queries [n, H] of those rows, keys and values [T, 2H] of all -> [n, H].
+///
+/// # Errors
+/// Shapes that do not fit together.
+pub fn forward_at(
+    queries: &Tensor,
+    keys_values: &Tensor,
+    spans: &Spans,
+    selection: &Selection,
+    heads: usize,
+    dropout: Option<Dropout>,
+) -> Result<(Tensor, Saved)> {
+    let (count, hidden) = queries.dims2()?;
+    if keys_values.dims2()? != (spans.rows(), 2 * hidden) || count != selection.rows().len() || hidden % heads != 0 {
+        let (q, kv) = (queries.dims(), keys_values.dims());
+        bail!("attention: queries {q:?}, keys and values {kv:?} for {count} of {} rows, {heads} heads", spans.rows())
+    }
+    run_forward(Operands {
+        queries: queries.clone(),
+        memory: keys_values.clone(),
+        spans: spans.clone(),
+        selection: Some(selection.clone()),
+        heads,
+        sizes: (hidden / heads, hidden),
+        dropout,
+    })
+}
+
+fn run_forward(operands: Operands) -> Result<(Tensor, Saved)> {
+    #[cfg(feature = "cuda")]
+    if crate::on_cuda(&operands.queries) {
+        return cuda::forward(operands);
+    }
+    cpu::forward(operands)
+}
+
+/// The gradient of qkv [T, 3H] from that of the context [T, H] of [`forward`].
+pub fn backward(saved: &Saved, dy: &Tensor) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if crate::on_cuda(dy) {
+        return cuda::backward(saved, dy);
+    }
+    cpu::backward(saved, dy)
+}
+
+/// The gradients of queries [n, H] and of keys and values [T, 2H] from that of the context [n, H] of [`forward_at`].
+pub fn backward_at(saved: &Saved, dy: &Tensor) -> Result<(Tensor, Tensor)> {
+    #[cfg(feature = "cuda")]
+    if crate::on_cuda(dy) {
+        return cuda::backward_at(saved, dy);
+    }
+    cpu::backward_at(saved, dy)
 }

@@ -11,7 +11,7 @@ const QUERIES: usize = 256;
 
 /// Who asks whom.
 #[derive(Clone, Debug)]
-pub(super) struct Operands {
+pub(crate) struct Operands {
     /// [n, H] queries of the selection, or [T, 3H] with keys and values beside them.
     pub queries: Tensor,
     /// [T, 2H] keys and values, or the same [T, 3H].
@@ -51,7 +51,7 @@ impl Operands {
     }
 
     /// The units of work: every head of every sequence in which someone asks.
-    pub fn units<'a>(&'a self, queries: &'a [f32], memory: &'a [f32]) -> Vec<Unit<'a>> {
+    pub(super) fn units<'a>(&'a self, queries: &'a [f32], memory: &'a [f32]) -> Vec<Unit<'a>> {
         let (size, hidden) = self.sizes;
         let [query_column, key_column, value_column] = self.columns();
         let (query_stride, memory_stride) = self.strides();

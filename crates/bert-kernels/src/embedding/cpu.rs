@@ -36,8 +36,7 @@ pub(super) fn backward(tables: &[(Parameter, Vec<u32>)], dy: &Tensor) -> Result<
     })
 }
 
-/// Rows of x [T, H] -> [n, H], without a graph. The rows are known to lie in x.
-pub fn gather(x: &Tensor, rows: &[u32]) -> Result<Tensor> {
+pub(super) fn gather(x: &Tensor, rows: &[u32]) -> Result<Tensor> {
     let (_, width) = x.dims2()?;
     with_slice(x, |x| {
         tensor((rows.len(), width), |y| {
@@ -48,8 +47,7 @@ pub fn gather(x: &Tensor, rows: &[u32]) -> Result<Tensor> {
     })?
 }
 
-/// Adds the rows of `source` [n, H] to those of x [T, H] that they were gathered from, in place.
-pub fn scatter_add(x: &Tensor, rows: &[u32], source: &Tensor) -> Result<()> {
+pub(super) fn scatter_add(x: &Tensor, rows: &[u32], source: &Tensor) -> Result<()> {
     let (_, width) = x.dims2()?;
     with_slice(source, |source| with_slice_mut(x, |x| add_rows(x, rows, source, width)))?
 }

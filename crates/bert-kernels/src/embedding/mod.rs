@@ -1,13 +1,14 @@
 //! Sums of rows of embedding tables, and selections of rows.
 
 mod cpu;
+#[cfg(any(feature = "cuda", test))]
+pub(crate) mod cuda;
 mod reference;
 
-pub use cpu::{gather, scatter_add};
 pub use reference::reference;
 
 use crate::{Parameter, has_fast_form, node};
-use candle_core::{DType, Device, Result, Tensor, bail};
+use candle_core::{DType, Result, Tensor, bail};
 
 /// One table [rows, H] and the row of it that each token takes.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +24,15 @@ pub struct Lookup<'a> {
 /// # Errors
 /// Tables of different widths, index lists of different lengths, an index beyond its table.
 pub fn embedding(lookups: &[Lookup]) -> Result<Tensor> {
+    let dtype = lookups.first().map_or(DType::F32, |first| first.table.value().dtype());
+    embedding_as(lookups, dtype)
+}
+
+/// [`embedding`] with rows of the type given; the tables stay f32. The CPU form has f32 only.
+///
+/// # Errors
+/// As for [`embedding`].
+pub fn embedding_as(lookups: &[Lookup], dtype: DType) -> Result<Tensor> {
     let Some(first) = lookups.first() else { bail!("embedding: no table") };
     for Lookup { table, ids } in lookups {
         let (rows, width) = table.value().dims2()?;
@@ -34,12 +44,13 @@ pub fn embedding(lookups: &[Lookup]) -> Result<Tensor> {
         }
     }
     if !has_fast_form(first.table.value()) {
-        return reference(lookups);
+        return reference(lookups)?.to_dtype(dtype);
     }
-    let y = cpu::forward(lookups)?;
+    let device = first.table.value().device();
+    let y = forward(lookups, dtype)?;
     let tables: Vec<(Parameter, Vec<u32>)> = lookups.iter().map(|l| (l.table.clone(), l.ids.to_vec())).collect();
-    let leaf = node::root(&Tensor::zeros(1, DType::F32, &Device::Cpu)?)?;
-    node::join(&leaf, y, move |dy| cpu::backward(&tables, dy).map(|()| None))
+    let leaf = node::root(&Tensor::zeros(1, DType::F32, device)?)?;
+    node::join(&leaf, y, move |dy| backward(&tables, dy).map(|()| None))
 }
 
 /// Rows of x [T, H] -> [n, H], differentiable; a row may be selected more than once.
@@ -54,7 +65,52 @@ pub fn select_rows(x: &Tensor, rows: &[u32]) -> Result<Tensor> {
     if !has_fast_form(x) {
         return x.contiguous()?.index_select(&Tensor::new(rows, x.device())?, 0);
     }
-    let y = cpu::gather(&x.detach().contiguous()?, rows)?;
+    let y = gather(&x.detach().contiguous()?, rows)?;
     let (shape, rows) = (x.dims2()?, rows.to_vec());
-    node::join(x, y, move |dy| cpu::scatter(dy, &rows, shape).map(Some))
+    node::join(x, y, move |dy| scatter(dy, &rows, shape).map(Some))
+}
+
+#[cfg_attr(not(feature = "cuda"), expect(unused_variables, reason = "the CPU form has one type"))]
+fn forward(lookups: &[Lookup], dtype: DType) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if crate::on_cuda(lookups[0].table.value()) {
+        return cuda::forward(lookups, dtype);
+    }
+    cpu::forward(lookups)
+}
+
+fn backward(tables: &[(Parameter, Vec<u32>)], dy: &Tensor) -> Result<()> {
+    #[cfg(feature = "cuda")]
+    if crate::on_cuda(dy) {
+        return cuda::backward(tables, dy);
+    }
+    cpu::backward(tables, dy)
+}
+
+/// Rows of x [T, H] -> [n, H], without a graph. The rows are known to lie in x.
+pub fn gather(x: &Tensor, rows: &[u32]) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if crate::on_cuda(x) {
+        return cuda::gather(x, rows);
+    }
+    cpu::gather(x, rows)
+}
+
+/// Adds the rows of `source` [n, H] to those of x [T, H] that they were gathered from, in place.
+pub fn scatter_add(x: &Tensor, rows: &[u32], source: &Tensor) -> Result<()> {
+    #[cfg(feature = "cuda")]
+    if crate::on_cuda(x) {
+        return cuda::scatter_add(x, rows, source);
+    }
+    cpu::scatter_add(x, rows, source)
+}
+
+fn scatter(dy: &Tensor, rows: &[u32], shape: (usize, usize)) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if crate::on_cuda(dy) {
+        let dx = Tensor::zeros(shape, dy.dtype(), dy.device())?;
+        cuda::scatter_add(&dx, rows, dy)?;
+        return Ok(dx);
+    }
+    cpu::scatter(dy, rows, shape)
 }

@@ -6,26 +6,7 @@ use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// x [T, in] -> [T, out], without a graph.
-pub fn forward(x: &Tensor, weight: &Parameter, bias: &Parameter) -> Result<Tensor> {
-    forward_part(x, weight, bias, 0..weight.value().dim(0)?)
-}
-
-/// Adds the gradients of weight and bias to the parameters and returns that of x [T, in].
-///
-/// With `onto`, the gradient of x is added to that tensor in place, and the tensor returned.
-pub fn backward(
-    x: &Tensor,
-    weight: &Parameter,
-    bias: &Parameter,
-    dy: &Tensor,
-    onto: Option<&Tensor>,
-) -> Result<Tensor> {
-    backward_part(x, weight, bias, 0..weight.value().dim(0)?, dy, onto)
-}
-
-/// [`forward`] for a range of the outputs: rows of the weight.
-pub fn forward_part(x: &Tensor, weight: &Parameter, bias: &Parameter, outputs: Range<usize>) -> Result<Tensor> {
+pub(super) fn forward_part(x: &Tensor, weight: &Parameter, bias: &Parameter, outputs: Range<usize>) -> Result<Tensor> {
     let (rows, inputs) = x.dims2()?;
     let count = outputs.len();
     timed(Part::Linear, || {
@@ -39,21 +20,7 @@ pub fn forward_part(x: &Tensor, weight: &Parameter, bias: &Parameter, outputs: R
     })
 }
 
-/// [`backward`] for a range of the outputs.
-pub fn backward_part(
-    x: &Tensor,
-    weight: &Parameter,
-    bias: &Parameter,
-    outputs: Range<usize>,
-    dy: &Tensor,
-    onto: Option<&Tensor>,
-) -> Result<Tensor> {
-    backward_parameters(x, weight, bias, outputs.clone(), dy)?;
-    backward_input(weight, outputs, dy, onto)
-}
-
-/// The first half of [`backward`]: adds the gradients of a range of the outputs to weight and bias.
-pub fn backward_parameters(
+pub(super) fn backward_parameters(
     x: &Tensor,
     weight: &Parameter,
     bias: &Parameter,
@@ -74,8 +41,12 @@ pub fn backward_parameters(
     })
 }
 
-/// The second half of [`backward`]: the gradient of x [T, in], which only needs the weight.
-pub fn backward_input(weight: &Parameter, outputs: Range<usize>, dy: &Tensor, onto: Option<&Tensor>) -> Result<Tensor> {
+pub(super) fn backward_input(
+    weight: &Parameter,
+    outputs: Range<usize>,
+    dy: &Tensor,
+    onto: Option<&Tensor>,
+) -> Result<Tensor> {
     let (rows, inputs) = (dy.dim(0)?, weight.value().dim(1)?);
     timed(Part::Linear, || {
         with_slices([dy, weight.value()], |[dy, matrix]| {

@@ -1,14 +1,16 @@
 //! The affine map y = x W^T + b.
 
 mod cpu;
+#[cfg(any(feature = "cuda", test))]
+pub(crate) mod cuda;
 mod reference;
 
 pub(crate) use cpu::add_column_sums;
-pub use cpu::{backward, backward_input, backward_parameters, backward_part, forward, forward_part};
 pub use reference::reference;
 
 use crate::{Parameter, has_fast_form, node};
 use candle_core::{Result, Tensor};
+use std::ops::Range;
 
 /// x [T, in], weight [out, in], bias [out] -> [T, out], differentiable.
 pub fn linear(x: &Tensor, weight: &Parameter, bias: &Parameter) -> Result<Tensor> {
@@ -19,4 +21,68 @@ pub fn linear(x: &Tensor, weight: &Parameter, bias: &Parameter) -> Result<Tensor
     let y = forward(&input, weight, bias)?;
     let (weight, bias) = (weight.clone(), bias.clone());
     node::join(x, y, move |dy| backward(&input, &weight, &bias, dy, None).map(Some))
+}
+
+/// x [T, in] -> [T, out], without a graph.
+pub fn forward(x: &Tensor, weight: &Parameter, bias: &Parameter) -> Result<Tensor> {
+    forward_part(x, weight, bias, 0..weight.value().dim(0)?)
+}
+
+/// Adds the gradients of weight and bias to the parameters and returns that of x [T, in].
+///
+/// With `onto`, the gradient of x is added to that tensor in place, and the tensor returned.
+pub fn backward(
+    x: &Tensor,
+    weight: &Parameter,
+    bias: &Parameter,
+    dy: &Tensor,
+    onto: Option<&Tensor>,
+) -> Result<Tensor> {
+    backward_part(x, weight, bias, 0..weight.value().dim(0)?, dy, onto)
+}
+
+/// [`backward`] for a range of the outputs.
+pub fn backward_part(
+    x: &Tensor,
+    weight: &Parameter,
+    bias: &Parameter,
+    outputs: Range<usize>,
+    dy: &Tensor,
+    onto: Option<&Tensor>,
+) -> Result<Tensor> {
+    backward_parameters(x, weight, bias, outputs.clone(), dy)?;
+    backward_input(weight, outputs, dy, onto)
+}
+
+/// [`forward`] for a range of the outputs: rows of the weight.
+pub fn forward_part(x: &Tensor, weight: &Parameter, bias: &Parameter, outputs: Range<usize>) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if crate::on_cuda(x) {
+        return cuda::forward_part(x, weight, bias, outputs);
+    }
+    cpu::forward_part(x, weight, bias, outputs)
+}
+
+/// The first half of [`backward`]: adds the gradients of a range of the outputs to weight and bias.
+pub fn backward_parameters(
+    x: &Tensor,
+    weight: &Parameter,
+    bias: &Parameter,
+    outputs: Range<usize>,
+    dy: &Tensor,
+) -> Result<()> {
+    #[cfg(feature = "cuda")]
+    if crate::on_cuda(x) {
+        return cuda::backward_parameters(x, weight, bias, outputs, dy);
+    }
+    cpu::backward_parameters(x, weight, bias, outputs, dy)
+}
+
+/// The second half of [`backward`]: the gradient of x [T, in], which only needs the weight.
+pub fn backward_input(weight: &Parameter, outputs: Range<usize>, dy: &Tensor, onto: Option<&Tensor>) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if crate::on_cuda(dy) {
+        return cuda::backward_input(weight, outputs, dy, onto);
+    }
+    cpu::backward_input(weight, outputs, dy, onto)
 }

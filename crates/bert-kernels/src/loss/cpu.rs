@@ -6,7 +6,7 @@ use crate::timing::{Part, timed};
 use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
-pub(super) struct Forward {
+pub(crate) struct Forward {
     /// Sum of the losses, in f64.
     pub sum: f64,
     /// Rows whose label has the highest logit.

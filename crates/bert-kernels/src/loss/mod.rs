@@ -2,12 +2,15 @@
 //! classes of next-sentence prediction, the labels of a task.
 
 mod cpu;
+#[cfg(any(feature = "cuda", test))]
+pub(crate) mod cuda;
 mod reference;
 
 pub use reference::{reference, squared_error};
 
 use crate::{Parameter, has_fast_form, node};
 use candle_core::{Result, Tensor, bail};
+use cpu::Forward;
 use std::sync::Arc;
 
 /// A loss before it is normalised.
@@ -39,12 +42,28 @@ pub fn cross_entropy(x: &Tensor, weight: &Parameter, bias: &Parameter, labels: &
         return reference(x, weight, bias, labels);
     }
     let input = x.detach().contiguous()?;
-    let forward = cpu::forward(&input, weight, bias, labels)?;
+    let forward = forward(&input, weight, bias, labels)?;
     let value = Tensor::new(forward.sum as f32, x.device())?;
     let (weight, bias, d_logits) = (weight.clone(), bias.clone(), Arc::new(forward.d_logits));
     let sum = node::join(x, value, move |d_sum| {
         let scale = d_sum.to_scalar::<f32>()?;
-        cpu::backward(&input, &weight, &bias, &d_logits, scale).map(Some)
+        backward(&input, &weight, &bias, &d_logits, scale).map(Some)
     })?;
     Ok(Loss { sum, correct: forward.correct })
+}
+
+fn forward(x: &Tensor, weight: &Parameter, bias: &Parameter, labels: &[u32]) -> Result<Forward> {
+    #[cfg(feature = "cuda")]
+    if crate::on_cuda(x) {
+        return cuda::forward(x, weight, bias, labels);
+    }
+    cpu::forward(x, weight, bias, labels)
+}
+
+fn backward(x: &Tensor, weight: &Parameter, bias: &Parameter, d_logits: &Tensor, scale: f32) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if crate::on_cuda(x) {
+        return cuda::backward(x, weight, bias, d_logits, scale);
+    }
+    cpu::backward(x, weight, bias, d_logits, scale)
 }

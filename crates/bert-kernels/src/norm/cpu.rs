@@ -9,8 +9,8 @@ use rayon::prelude::*;
 /// What the backward pass needs: the normalised rows [T, H] and 1 / deviation of each row [T].
 #[derive(Debug)]
 pub struct Saved {
-    normed: Tensor,
-    inverse_deviation: Tensor,
+    pub(super) normed: Tensor,
+    pub(super) inverse_deviation: Tensor,
 }
 
 /// Gradients of the two operands, each [T, H]; the same tensor when nothing was dropped.
@@ -21,8 +21,7 @@ pub struct Gradients {
     pub residual: Tensor,
 }
 
-/// LayerNorm(dropout(x) + residual) without a graph: x and residual [T, H].
-pub fn forward(
+pub(super) fn forward(
     x: &Tensor,
     residual: Option<&Tensor>,
     norm: &LayerNorm,
@@ -101,8 +100,7 @@ fn normalise(z: &mut [f32], epsilon: f32) -> f32 {
     inverse
 }
 
-/// Adds the gradients of gain and bias to the parameters and returns those of the operands.
-pub fn backward(dy: &Tensor, saved: &Saved, norm: &LayerNorm, dropout: Option<Dropout>) -> Result<Gradients> {
+pub(super) fn backward(dy: &Tensor, saved: &Saved, norm: &LayerNorm, dropout: Option<Dropout>) -> Result<Gradients> {
     let (rows, width) = dy.dims2()?;
     // Gain and bias gradients: partial sums over blocks of rows, added in the order of the blocks. Their number
     // depends on the batch alone, so that the result does not depend on the threads.

@@ -1,12 +1,14 @@
 //! Layer norm (Ba et al., 2016) fused with the dropout and the residual addition in front of it.
 
 mod cpu;
+#[cfg(any(feature = "cuda", test))]
+pub(crate) mod cuda;
 mod reference;
 
-pub use cpu::{Gradients, Saved, backward, forward};
+pub use cpu::{Gradients, Saved};
 pub use reference::reference;
 
-use crate::{Parameter, has_fast_form, node};
+use crate::{Dropout, Parameter, has_fast_form, node};
 use candle_core::{Result, Tensor};
 
 /// Gain and bias of a layer norm, each [H], and the epsilon added to the variance.
@@ -28,4 +30,27 @@ pub fn layer_norm(x: &Tensor, norm: &LayerNorm) -> Result<Tensor> {
     let (y, saved) = forward(&x.detach().contiguous()?, None, norm, None)?;
     let norm = norm.clone();
     node::join(x, y, move |dy| backward(dy, &saved, &norm, None).map(|grads| Some(grads.x)))
+}
+
+/// LayerNorm(dropout(x) + residual) without a graph: x and residual [T, H].
+pub fn forward(
+    x: &Tensor,
+    residual: Option<&Tensor>,
+    norm: &LayerNorm,
+    dropout: Option<Dropout>,
+) -> Result<(Tensor, Saved)> {
+    #[cfg(feature = "cuda")]
+    if crate::on_cuda(x) {
+        return cuda::forward(x, residual, norm, dropout);
+    }
+    cpu::forward(x, residual, norm, dropout)
+}
+
+/// Adds the gradients of gain and bias to the parameters and returns those of the operands.
+pub fn backward(dy: &Tensor, saved: &Saved, norm: &LayerNorm, dropout: Option<Dropout>) -> Result<Gradients> {
+    #[cfg(feature = "cuda")]
+    if crate::on_cuda(dy) {
+        return cuda::backward(dy, saved, norm, dropout);
+    }
+    cpu::backward(dy, saved, norm, dropout)
 }

@@ -1,6 +1,8 @@
 //! The update rules, one parameter at a time and in place, and the norm of all gradients.
 
 mod cpu;
+#[cfg(any(feature = "cuda", test))]
+pub(crate) mod cuda;
 mod reference;
 
 use crate::has_fast_form;
@@ -43,11 +45,60 @@ impl AdamWStep {
 /// m <- beta1 m + (1 - beta1) g; v <- beta2 v + (1 - beta2) g^2;
 /// value <- value - lr (m' / (sqrt(v') + eps) + decay value), with m' and v' corrected or not.
 pub fn adamw(value: &Tensor, grad: &Tensor, m: &Tensor, v: &Tensor, step: &AdamWStep) -> Result<()> {
+    #[cfg(feature = "cuda")]
+    if crate::on_cuda(value) {
+        return cuda::adamw(&[Update { value, grad: grad.clone(), m, v, decays: true, copy: None }], step);
+    }
     if has_fast_form(value) { cpu::adamw(value, grad, m, v, step) } else { reference::adamw(value, grad, m, v, step) }
+}
+
+/// One parameter of an update: value, gradient and moments of the same shape.
+#[derive(Clone, Debug)]
+pub struct Update<'a> {
+    /// The weights.
+    pub value: &'a Tensor,
+    /// Their gradient.
+    pub grad: Tensor,
+    /// First moment.
+    pub m: &'a Tensor,
+    /// Second moment.
+    pub v: &'a Tensor,
+    /// Whether weight decay applies.
+    pub decays: bool,
+    /// The copy in another type that training computes with ([`Parameter::copy`](crate::Parameter::copy)); it follows the value.
+    pub copy: Option<Tensor>,
+}
+
+/// [`adamw`] for all parameters of a model: on CUDA one launch. Weight decay is that of `step` where a parameter decays.
+pub fn adamw_all(updates: &[Update], step: &AdamWStep) -> Result<()> {
+    #[cfg(feature = "cuda")]
+    if updates.first().is_some_and(|update| crate::on_cuda(update.value)) {
+        return cuda::adamw(updates, step);
+    }
+    for update in updates {
+        let weight_decay = if update.decays { step.weight_decay } else { 0.0 };
+        adamw(update.value, &update.grad, update.m, update.v, &AdamWStep { weight_decay, ..*step })?;
+    }
+    Ok(())
+}
+
+/// One step of LAMB (You et al., "Large Batch Optimization for Deep Learning", 2020) for all parameters of a model: AdamW's update,
+/// for parameters that decay scaled to the norm of their value. Gradients are overwritten on CUDA.
+pub fn lamb_all(updates: &[Update], step: &AdamWStep) -> Result<()> {
+    #[cfg(feature = "cuda")]
+    if updates.first().is_some_and(|update| crate::on_cuda(update.value)) {
+        return cuda::lamb(updates, step);
+    }
+    updates.iter().try_for_each(|update| reference::lamb(update, step))
 }
 
 /// The L2 norm of all gradients together, each squared and summed in f64 in a fixed order.
 pub fn global_norm(grads: impl IntoIterator<Item = Tensor>) -> Result<f64> {
+    let grads: Vec<Tensor> = grads.into_iter().collect();
+    #[cfg(feature = "cuda")]
+    if grads.first().is_some_and(crate::on_cuda) {
+        return cuda::sum_of_squares(&grads).map(f64::sqrt);
+    }
     let mut total = 0.0;
     for grad in grads {
         total += if has_fast_form(&grad) { cpu::sum_of_squares(&grad)? } else { reference::sum_of_squares(&grad)? };

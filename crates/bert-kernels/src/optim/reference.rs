@@ -1,6 +1,6 @@
-use super::AdamWStep;
+use super::{AdamWStep, Update};
 use crate::storage::copy_into;
-use candle_core::{DType, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 
 pub(super) fn adamw(value: &Tensor, grad: &Tensor, m: &Tensor, v: &Tensor, step: &AdamWStep) -> Result<()> {
     let (correction1, correction2) = step.corrections();
@@ -15,6 +15,29 @@ pub(super) fn adamw(value: &Tensor, grad: &Tensor, m: &Tensor, v: &Tensor, step:
     copy_into(v, &new_v)
 }
 
+pub(super) fn lamb(update: &Update, step: &AdamWStep) -> Result<()> {
+    let Update { value, grad, m, v, decays, .. } = update;
+    let (correction1, correction2) = step.corrections();
+    let old = value.detach();
+    let grad = (grad.detach() * step.gradient_scale)?;
+    let new_m = ((m.detach() * step.beta1)? + (&grad * (1.0 - step.beta1))?)?;
+    let new_v = ((v.detach() * step.beta2)? + (grad.sqr()? * (1.0 - step.beta2))?)?;
+    let mut change = (&new_m * correction1)?.div(&((&new_v * correction2)?.sqrt()? + step.eps)?)?;
+    let mut rate = step.lr;
+    if *decays {
+        change = (change + (&old * step.weight_decay)?)?;
+        let (of_value, of_change) = (sum_of_squares(&old)?, sum_of_squares(&change)?);
+        if of_value > 0.0 && of_change > 0.0 {
+            rate *= (of_value / of_change).sqrt();
+        }
+    }
+    copy_into(value, &(&old - (change * rate)?)?)?;
+    copy_into(m, &new_m)?;
+    copy_into(v, &new_v)
+}
+
 pub(super) fn sum_of_squares(grad: &Tensor) -> Result<f64> {
-    grad.detach().to_dtype(DType::F64)?.sqr()?.sum_all()?.to_scalar::<f64>()
+    // Metal has no f64.
+    let wide = if grad.device().is_metal() { DType::F32 } else { DType::F64 };
+    grad.detach().to_dtype(wide)?.sqr()?.sum_all()?.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.to_scalar::<f64>()
 }

@@ -35,6 +35,8 @@ pub struct BenchOptions {
     pub steps: usize,
     /// Whether the backward pass computes the values inside a layer again.
     pub recompute: bool,
+    /// Where it runs.
+    pub device: Device,
 }
 
 /// How long the sequences are.
@@ -65,7 +67,7 @@ pub fn bench(options: &BenchOptions) -> Result<BenchReport> {
     if let Some(length) = lengths.iter().find(|length| !(8..=longest).contains(*length)) {
         return Err(Error::Request(format!("a sequence of {length} tokens: this model takes 8 to {longest}")));
     }
-    let mut workload = Workload::new(&config, work)?;
+    let mut workload = Workload::new(&config, work, &options.device)?;
     let batches: Vec<Vec<usize>> = (0..WARM_UP + steps)
         .map(|step| (0..batch).map(|i| lengths[(step * batch + i) % lengths.len()]).collect())
         .collect();

@@ -38,20 +38,20 @@ pub(super) struct Input {
 }
 
 impl Workload {
-    pub fn new(config: &BertConfig, work: Work) -> Result<Self> {
+    pub fn new(config: &BertConfig, work: Work, device: &Device) -> Result<Self> {
         let optimizer = |store: &ParameterStore| AdamW::new(&OptimizerConfig::default(), store);
         Ok(match work {
             Work::Pretrain => {
-                let model = BertForPreTraining::new(config, 1, &Device::Cpu)?;
+                let model = BertForPreTraining::new(config, 1, device)?;
                 let optimizer = optimizer(model.parameters())?;
                 Self::Pretrain(model, optimizer)
             }
             Work::Finetune => {
-                let model = BertForSequenceClassification::new(config, 2, 1, &Device::Cpu)?;
+                let model = BertForSequenceClassification::new(config, 2, 1, device)?;
                 let optimizer = optimizer(model.parameters())?;
                 Self::Finetune(model, optimizer)
             }
-            Work::Encode => Self::Encode(BertForPreTraining::new(config, 1, &Device::Cpu)?),
+            Work::Encode => Self::Encode(BertForPreTraining::new(config, 1, device)?),
         })
     }
 

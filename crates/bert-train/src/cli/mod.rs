@@ -12,6 +12,9 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "bert-train", version, about, arg_required_else_help = true)]
 struct Cli {
+    /// Where to run: cpu, cuda (the first GPU), cuda:N or metal.
+    #[arg(long, global = true, value_name = "DEVICE", default_value = "cpu")]
+    device: String,
     #[command(subcommand)]
     command: Command,
 }
@@ -29,14 +32,16 @@ enum Command {
 
 /// Parses the arguments and runs the command.
 pub fn run() -> anyhow::Result<()> {
-    match Cli::parse().command {
-        Command::Pretrain(args) => pretrain::run(&args),
-        Command::Finetune(args) => tasks::finetune(&args),
-        Command::Evaluate(args) => tasks::evaluate(&args),
-        Command::Predict(args) => tasks::predict(&args),
-        Command::FillMask(args) => tools::fill_mask(&args),
+    let Cli { device, command } = Cli::parse();
+    let device = bert_train::device::device(&device)?;
+    match command {
+        Command::Pretrain(args) => pretrain::run(&args, &device),
+        Command::Finetune(args) => tasks::finetune(&args, &device),
+        Command::Evaluate(args) => tasks::evaluate(&args, &device),
+        Command::Predict(args) => tasks::predict(&args, &device),
+        Command::FillMask(args) => tools::fill_mask(&args, &device),
         Command::Export(args) => tools::export(&args),
-        Command::Bench(args) => tools::bench(&args),
+        Command::Bench(args) => tools::bench(&args, &device),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use bert_train::config::PretrainConfig;
 use bert_train::pretrain::{Resume, RunOptions, pretrain};
+use candle_core::Device;
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -34,7 +35,7 @@ pub struct PretrainArgs {
     json: bool,
 }
 
-pub fn run(args: &PretrainArgs) -> anyhow::Result<()> {
+pub fn run(args: &PretrainArgs, device: &Device) -> anyhow::Result<()> {
     let config = PretrainConfig::load(&args.config, &args.set)?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
@@ -47,6 +48,7 @@ pub fn run(args: &PretrainArgs) -> anyhow::Result<()> {
         resume: Resume::from(args.resume.as_str()),
         stop,
         quiet: false,
+        device: device.clone(),
     };
     let report = pretrain(config, &options)?;
     eprintln!("\n{report}");

@@ -9,6 +9,7 @@ use bert_train::config::FinetuneConfig;
 use bert_train::finetune::{self, FinetuneOptions, TaskInputs, evaluate_folder};
 use bert_train::model_folder::ModelFolder;
 use bert_train::predict::{Predictor, read_texts};
+use candle_core::Device;
 use clap::{Args, ValueEnum};
 
 /// Fine-tune a model on a task and save it, with dev scores after every epoch.
@@ -88,7 +89,7 @@ enum Split {
     Dev,
 }
 
-pub fn finetune(args: &FinetuneArgs) -> anyhow::Result<()> {
+pub fn finetune(args: &FinetuneArgs, device: &Device) -> anyhow::Result<()> {
     let config = FinetuneConfig::load(&args.config, &args.set)?;
     let options = FinetuneOptions {
         task: Task::from_name(&args.task).map_err(bert_train::Error::from)?,
@@ -97,6 +98,7 @@ pub fn finetune(args: &FinetuneArgs) -> anyhow::Result<()> {
         from_scratch: args.from_scratch,
         output: args.output.clone(),
         quiet: false,
+        device: device.clone(),
     };
     let report = finetune::finetune(&config, &options)?;
     eprintln!("\n{report}");
@@ -106,7 +108,7 @@ pub fn finetune(args: &FinetuneArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub fn evaluate(args: &EvaluateArgs) -> anyhow::Result<()> {
+pub fn evaluate(args: &EvaluateArgs, device: &Device) -> anyhow::Result<()> {
     let task = Task::from_name(&args.task).map_err(bert_train::Error::from)?;
     let inputs = TaskInputs::from_argument(&args.data);
     let split = match args.split {
@@ -114,7 +116,7 @@ pub fn evaluate(args: &EvaluateArgs) -> anyhow::Result<()> {
         Split::Dev => TaskSplit::Dev,
     };
     let folder = ModelFolder::find(&args.model)?;
-    let scores = evaluate_folder(&folder, task, inputs, split, args.max_seq_len)?;
+    let scores = evaluate_folder(&folder, task, inputs, split, args.max_seq_len, device)?;
     eprintln!("{}: {scores}", task.folder());
     if args.json {
         super::print_json(&scores)?;
@@ -122,8 +124,8 @@ pub fn evaluate(args: &EvaluateArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub fn predict(args: &PredictArgs) -> anyhow::Result<()> {
-    let predictor = Predictor::open(&ModelFolder::find(&args.model)?, args.max_seq_len)?;
+pub fn predict(args: &PredictArgs, device: &Device) -> anyhow::Result<()> {
+    let predictor = Predictor::open(&ModelFolder::find(&args.model)?, args.max_seq_len, device)?;
     let texts = if args.input.as_os_str() == "-" {
         read_texts(std::io::stdin().lock(), &args.input)?
     } else {

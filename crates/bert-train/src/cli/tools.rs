@@ -7,6 +7,7 @@ use bert_train::bench::{BenchOptions, Lengths, Work, bench as run_bench};
 use bert_train::export::export as run_export;
 use bert_train::fill_mask::fill_mask_with;
 use bert_train::model_folder::ModelFolder;
+use candle_core::Device;
 use clap::{Args, ValueEnum};
 
 /// Print the most probable words for each [MASK] of a sentence.
@@ -78,8 +79,8 @@ enum WorkArg {
     Encode,
 }
 
-pub fn fill_mask(args: &FillMaskArgs) -> anyhow::Result<()> {
-    let filled = fill_mask_with(&ModelFolder::find(&args.model)?, &args.text, args.top)?;
+pub fn fill_mask(args: &FillMaskArgs, device: &Device) -> anyhow::Result<()> {
+    let filled = fill_mask_with(&ModelFolder::find(&args.model)?, &args.text, args.top, device)?;
     if args.json { super::print_json(&filled) } else { Ok(write!(std::io::stdout(), "{filled}")?) }
 }
 
@@ -89,7 +90,7 @@ pub fn export(args: &ExportArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub fn bench(args: &BenchArgs) -> anyhow::Result<()> {
+pub fn bench(args: &BenchArgs, device: &Device) -> anyhow::Result<()> {
     let report = run_bench(&BenchOptions {
         model: args.model.clone(),
         work: match args.work {
@@ -101,6 +102,7 @@ pub fn bench(args: &BenchArgs) -> anyhow::Result<()> {
         batch: args.batch,
         steps: args.steps,
         recompute: args.recompute,
+        device: device.clone(),
     })?;
     eprintln!("{report}");
     if args.json {

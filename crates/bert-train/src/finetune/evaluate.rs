@@ -89,12 +89,13 @@ pub fn evaluate_folder(
     inputs: TaskInputs<'_>,
     split: TaskSplit,
     max_len: usize,
+    device: &Device,
 ) -> Result<Evaluation> {
     let config = folder.config()?;
     let tokenizer = folder.tokenizer()?;
     let outputs = task.labels().len().max(1);
     let classes = classes_of(&folder.path().join("config.json"), task)?;
-    let model = BertForSequenceClassification::new(&config, outputs, 0, &Device::Cpu)?;
+    let model = BertForSequenceClassification::new(&config, outputs, 0, device)?;
     let report = model.parameters().load(&folder.tensors()?)?;
     if !report.new.is_empty() {
         return Err(Error::Request(format!(

@@ -35,6 +35,8 @@ pub struct FinetuneOptions<'a> {
     pub output: PathBuf,
     /// No progress on standard error.
     pub quiet: bool,
+    /// Where it runs.
+    pub device: Device,
 }
 
 /// What fine-tuning reached on the dev split.
@@ -89,7 +91,7 @@ pub fn finetune(config: &FinetuneConfig, options: &FinetuneOptions<'_>) -> Resul
     let (train, dev) = (read(TaskSplit::Train)?, read(TaskSplit::Dev)?);
 
     let outputs = task.labels().len().max(1);
-    let model = BertForSequenceClassification::new(&shape, outputs, config.seed, &Device::Cpu)?;
+    let model = BertForSequenceClassification::new(&shape, outputs, config.seed, &options.device)?;
     if options.from_scratch {
         eprintln!("starting from random weights");
     } else {

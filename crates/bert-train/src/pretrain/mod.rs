@@ -36,6 +36,8 @@ pub use run_folder::Resume;
 pub use sample::BestPossible;
 pub use validation::{Baseline, Measured, Validation};
 
+use candle_core::Device;
+
 use crate::config::PretrainConfig;
 use crate::error::Result;
 use hooks::Hooks;
@@ -54,6 +56,8 @@ pub struct RunOptions {
     pub stop: Arc<AtomicBool>,
     /// No progress on standard error.
     pub quiet: bool,
+    /// Where it runs.
+    pub device: Device,
 }
 
 /// Runs a configuration to its end, from the beginning or from a checkpoint.
@@ -70,7 +74,7 @@ pub fn pretrain(config: PretrainConfig, options: &RunOptions) -> Result<Report> 
     let (tokenizer, phases) = data::prepare(&config, &folder.data(), parent.as_ref(), options.quiet)
         .inspect_err(|_| folder.discard_unless_begun())?;
 
-    let mut trainer = Trainer::new(config, tokenizer, phases)?;
+    let mut trainer = Trainer::new(config, tokenizer, phases, &options.device)?;
     if let Some(parent) = &parent {
         parent.load_into(trainer.model(), trainer.tokenizer()).inspect_err(|_| folder.discard_unless_begun())?;
     }

@@ -31,9 +31,9 @@ pub struct Trainer {
 
 impl Trainer {
     /// A run at its beginning. `config` has at least one phase, `phases` the examples of each.
-    pub fn new(config: PretrainConfig, tokenizer: Tokenizer, phases: Vec<PhaseData>) -> Result<Self> {
+    pub fn new(config: PretrainConfig, tokenizer: Tokenizer, phases: Vec<PhaseData>, device: &Device) -> Result<Self> {
         let shape = settle_vocabulary(&config.model, &tokenizer)?;
-        let model = BertForPreTraining::new(&shape, config.seed, &Device::Cpu)?;
+        let model = BertForPreTraining::new(&shape, config.seed, device)?;
         let optimizer = AdamW::new(&config.optimizer, model.parameters())?;
         let state = State {
             step: 0,

@@ -1,0 +1,105 @@
+//! Attention over packed and padded sequences, all rows and selected rows.
+
+use super::{Rows, TYPES, assert_close, tolerance};
+use crate::attention::operands::Operands;
+use crate::attention::{self, reference};
+use crate::cuda::emulator;
+use crate::{Dropout, Selection, Spans};
+use candle_core::{DType, Device, Result, Tensor};
+
+fn operands(qkv: &Tensor, spans: &Spans, heads: usize, dropout: Option<Dropout>) -> Result<Operands> {
+    let hidden = qkv.dim(1)? / 3;
+    Ok(Operands {
+        queries: qkv.clone(),
+        memory: qkv.clone(),
+        spans: spans.clone(),
+        selection: None,
+        heads,
+        sizes: (hidden / heads, hidden),
+        dropout,
+    })
+}
+
+#[test]
+fn sequences_of_all_lengths() -> Result<()> {
+    if !emulator::is_there() {
+        return Ok(());
+    }
+    let packed = |lengths: &[usize]| Spans::packed(lengths.iter().copied());
+    let cases = [
+        (packed(&[1]), 1, 4, 0.0),
+        (packed(&[5, 1, 33, 7]), 2, 5, 0.1),
+        (packed(&[64, 131, 31]), 1, 64, 0.1),
+        (packed(&[40, 1]), 1, 128, 0.0),
+        (Spans::padded(&[3, 17, 9], 17)?, 3, 8, 0.2),
+        (packed(&[150]), 1, 8, 0.1),
+    ];
+    for dtype in TYPES {
+        for (spans, heads, size, p) in &cases {
+            let (heads, hidden) = (*heads, heads * size);
+            let dropout = Dropout::new(*p, 1, 2, 3);
+            let (qkv, dy) =
+                (Rows::new(&[spans.rows(), 3 * hidden], 4, dtype)?, Rows::new(&[spans.rows(), hidden], 5, dtype)?);
+            let (y, saved) = attention::cuda::forward(operands(&qkv.of_type, spans, heads, dropout)?)?;
+            let wide = reference(qkv.wide.as_tensor(), spans, heads, dropout)?;
+            let what = format!("{dtype:?} {spans:?} heads of {size}");
+            assert_close(&what, &y, &wide, tolerance(dtype));
+            let d_qkv = attention::cuda::backward(&saved, &dy.of_type)?;
+            let grads = (wide * dy.wide.as_tensor())?.sum_all()?.backward()?;
+            let wide = grads.get(qkv.wide.as_tensor()).expect("qkv is in the graph");
+            assert_close(&format!("{what}: gradient"), &d_qkv, wide, tolerance(dtype));
+            // The same bits on every run.
+            let again = attention::cuda::backward(&saved, &dy.of_type)?;
+            assert_close("again", &again, &d_qkv, 0.0);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn selected_rows() -> Result<()> {
+    if !emulator::is_there() {
+        return Ok(());
+    }
+    let spans = Spans::packed([9, 40, 1, 12]);
+    let selection = Selection::new(&spans, vec![0, 4, 9, 10, 30, 48, 49])?; // none of the last sequence
+    let index = Tensor::new(selection.rows(), &Device::Cpu)?;
+    for dtype in TYPES {
+        for (heads, size) in [(2, 8), (1, 64)] {
+            let hidden = heads * size;
+            let dropout = Dropout::new(0.1, 4, 5, 6);
+            let qkv = Rows::new(&[spans.rows(), 3 * hidden], 7, dtype)?;
+            let dy = Rows::new(&[selection.rows().len(), hidden], 8, dtype)?;
+            let queries = qkv.of_type.narrow(1, 0, hidden)?.contiguous()?.index_select(&index, 0)?;
+            let memory = qkv.of_type.narrow(1, hidden, 2 * hidden)?.contiguous()?;
+            let operands = Operands {
+                queries,
+                memory,
+                spans: spans.clone(),
+                selection: Some(selection.clone()),
+                heads,
+                sizes: (size, hidden),
+                dropout,
+            };
+            let (y, saved) = attention::cuda::forward(operands)?;
+            let wide = reference(qkv.wide.as_tensor(), &spans, heads, dropout)?.index_select(&index, 0)?;
+            assert_close("selected", &y, &wide, tolerance(dtype));
+            let (d_queries, d_memory) = attention::cuda::backward_at(&saved, &dy.of_type)?;
+            let grads = (wide * dy.wide.as_tensor())?.sum_all()?.backward()?;
+            let wide = grads.get(qkv.wide.as_tensor()).expect("qkv is in the graph");
+            let wide_queries = wide.narrow(1, 0, hidden)?.contiguous()?.index_select(&index, 0)?;
+            assert_close("d queries", &d_queries, &wide_queries, tolerance(dtype));
+            assert_close("d memory", &d_memory, &wide.narrow(1, hidden, 2 * hidden)?, tolerance(dtype));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn heads_beyond_the_kernels_are_refused() -> Result<()> {
+    let spans = Spans::packed([2]);
+    let qkv = Tensor::zeros((2, 3 * 160), DType::F32, &Device::Cpu)?;
+    let error = attention::cuda::forward(operands(&qkv, &spans, 1, None)?).expect_err("160 columns").to_string();
+    assert!(error.contains("160") && error.contains("128"), "{error}");
+    Ok(())
+}

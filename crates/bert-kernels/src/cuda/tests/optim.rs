@@ -1,0 +1,109 @@
+//! Norm, AdamW and LAMB over many parameters at once, against their formulas in f64.
+
+use super::values;
+use crate::cuda::emulator;
+use crate::optim::{AdamWStep, Update, cuda};
+use candle_core::{DType, Device, Result, Tensor};
+
+/// Sizes around those of a piece and of a block.
+const SIZES: [usize; 5] = [1, 3, 257, 65_536, 70_001];
+
+fn tensors(salt: u64, scale: f32, positive: bool) -> Result<Vec<Tensor>> {
+    let number = |v: f32| scale * if positive { v.abs() } else { v };
+    let one = |(i, &n): (usize, &usize)| {
+        Tensor::from_vec(values(n, salt + i as u64).into_iter().map(number).collect::<Vec<_>>(), n, &Device::Cpu)
+    };
+    SIZES.iter().enumerate().map(one).collect()
+}
+
+fn step(bias_correction: bool) -> AdamWStep {
+    AdamWStep {
+        lr: 0.01,
+        beta1: 0.9,
+        beta2: 0.999,
+        eps: 1e-6,
+        weight_decay: 0.1,
+        step: 3,
+        bias_correction,
+        gradient_scale: 0.5,
+    }
+}
+
+#[test]
+fn the_norm_of_all_gradients() -> Result<()> {
+    if !emulator::is_there() {
+        return Ok(());
+    }
+    let grads = tensors(1, 1.0, false)?;
+    let mut wide = 0.0;
+    for grad in &grads {
+        wide += grad.to_vec1::<f32>()?.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>();
+    }
+    let ours = cuda::sum_of_squares(&grads)?;
+    assert!((ours / wide - 1.0).abs() < 1e-6, "{ours} for {wide}");
+    assert_eq!(ours, cuda::sum_of_squares(&grads)?);
+    grads[3].slice_set(&Tensor::new(&[f32::NAN], &Device::Cpu)?, 0, 99)?;
+    assert!(!cuda::sum_of_squares(&grads)?.is_finite());
+    Ok(())
+}
+
+#[test]
+fn adamw_and_lamb() -> Result<()> {
+    if !emulator::is_there() {
+        return Ok(());
+    }
+    for (lamb, bias_correction) in [(false, false), (false, true), (true, true)] {
+        let (value, grad, m, v) =
+            (tensors(1, 1.0, false)?, tensors(11, 0.1, false)?, tensors(21, 0.1, false)?, tensors(31, 0.01, true)?);
+        let read = |list: &[Tensor]| list.iter().map(Tensor::to_vec1::<f32>).collect::<Result<Vec<_>>>();
+        let before = [read(&value)?, read(&grad)?, read(&m)?, read(&v)?];
+        let copies = value.iter().map(|t| t.to_dtype(DType::BF16)).collect::<Result<Vec<_>>>()?;
+        let updates: Vec<Update> = (0..SIZES.len())
+            .map(|i| Update {
+                value: &value[i],
+                grad: grad[i].clone(),
+                m: &m[i],
+                v: &v[i],
+                decays: i % 2 == 0,
+                copy: (i != 1).then(|| copies[i].clone()),
+            })
+            .collect();
+        let step = step(bias_correction);
+        if lamb {
+            cuda::lamb(&updates, &step)?
+        } else {
+            cuda::adamw(&updates, &step)?
+        }
+        for i in 0..SIZES.len() {
+            let of = |kind: usize| before[kind][i].iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
+            let (values, grads, firsts, seconds) = (of(0), of(1), of(2), of(3));
+            let decay = if i % 2 == 0 { step.weight_decay } else { 0.0 };
+            let (c1, c2) = match bias_correction {
+                true => (1.0 / (1.0 - 0.9f64.powi(3)), 1.0 / (1.0 - 0.999f64.powi(3))),
+                false => (1.0, 1.0),
+            };
+            let update = |j: usize| {
+                let g = 0.5 * grads[j];
+                let (m, v) = (0.9 * firsts[j] + 0.1 * g, 0.999 * seconds[j] + 0.001 * g * g);
+                m * c1 / ((v * c2).sqrt() + 1e-6) + decay * values[j]
+            };
+            let us: Vec<f64> = (0..SIZES[i]).map(update).collect();
+            let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
+            let ratio = if lamb && i % 2 == 0 { norm(&values) / norm(&us) } else { 1.0 };
+            let ours = value[i].to_vec1::<f32>()?;
+            for j in 0..SIZES[i] {
+                let wide = values[j] - 0.01 * ratio * us[j];
+                assert!(
+                    (f64::from(ours[j]) - wide).abs() < 1e-6 + 1e-5 * wide.abs(),
+                    "lamb {lamb}, {i}/{j}: {} {wide}",
+                    ours[j]
+                );
+            }
+            if i != 1 {
+                let fresh = value[i].to_dtype(DType::BF16)?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+                assert_eq!(copies[i].to_dtype(DType::F32)?.to_vec1::<f32>()?, fresh, "the copy follows");
+            }
+        }
+    }
+    Ok(())
+}
