@@ -173,7 +173,7 @@ mod tests {
     /// Every layout of the operands, at sizes around those of the tiles, blocks and pieces.
     fn check(multiply: Multiply) {
         let sizes =
-            [(1, 1, 1), (14, 32, 384), (5, 7, 3), (15, 33, 17), (29, 65, 400), (340, 70, 31), (3, 700, 5), (2, 3, 0)];
+            [(1, 1, 1), (14, 32, 768), (5, 7, 3), (15, 33, 17), (29, 65, 800), (340, 70, 31), (3, 700, 5), (2, 3, 0)];
         for (rows, columns, depth) in sizes {
             let (x, y, row) = (values(rows * (depth + 3), 1), values(depth * (columns + 3), 2), values(columns, 3));
             let left = [

@@ -4,21 +4,26 @@
 
 use super::{Matrix, Start};
 use crate::cpu::Shared;
+use ahead::Ahead;
 use pack::{pack_columns, pack_rows, transpose};
 use rayon::prelude::*;
 use std::arch::x86_64::*;
 use std::cell::Cell;
 use std::ops::Range;
 
+mod ahead;
 mod pack;
 
 /// Rows and columns of the register tile: 28 of the 32 vector registers are sums.
 const ROWS: usize = 14;
 const COLUMNS: usize = 32;
-/// Length of a packed piece along k: a tile's operands, 14 + 32 wide, stay in the first-level cache and half the second.
-const DEPTH: usize = 384;
-/// Rows of the left operand that a task packs at once: with [`DEPTH`] a quarter of a second-level cache of 1 MiB.
-const BLOCK: usize = 12 * ROWS;
+/// Longest packed piece along k: the output is read and written again for each piece.
+const DEPTH: usize = 768;
+/// Rows of the left operand that a task packs at once: with [`DEPTH`] a quarter of a second-level cache of 1 MiB. As much again is
+/// what comes next ([`Ahead`]).
+const BLOCK: usize = 6 * ROWS;
+/// Steps along k for each line that is fetched of what comes next: one every hundred cycles.
+const STEPS: usize = 4;
 /// How far ahead of their use the floats of a panel are fetched.
 const AHEAD: usize = 12 * COLUMNS;
 /// Floats of the right operand that are packed at once, for all tasks: 8 MiB, a share of the last-level cache.
@@ -156,11 +161,13 @@ struct Tiles<'a> {
 impl Tiles<'_> {
     #[target_feature(enable = "avx512f")]
     unsafe fn compute(&self, a: Matrix, rows: Range<usize>, panels: Range<usize>) {
-        let mut left = Buffer::take(&LEFT, BLOCK.next_multiple_of(ROWS) * DEPTH);
+        let mut left = Buffer::take(&LEFT, BLOCK * DEPTH);
+        // Pieces of equal length.
+        let piece = self.depth.div_ceil(self.depth.div_ceil(DEPTH).max(1)).max(1);
         for block in rows.clone().step_by(BLOCK) {
             let block = block..(block + BLOCK).min(rows.end);
-            for k in (0..self.depth.max(1)).step_by(DEPTH) {
-                let k = k..(k + DEPTH).min(self.depth);
+            for k in (0..self.depth.max(1)).step_by(piece) {
+                let k = k..(k + piece).min(self.depth);
                 for (panel, target) in left.floats().chunks_mut(ROWS * k.len().max(1)).enumerate() {
                     let first = block.start + panel * ROWS;
                     if first >= block.end {
@@ -169,13 +176,18 @@ impl Tiles<'_> {
                     // SAFETY: the processor has AVX-512.
                     unsafe { pack_rows(a, first..(first + ROWS).min(block.end), k.clone(), target) }
                 }
+                // The next piece of these rows, or the first one of the rows below, which this thread most often does next.
+                let mut ahead = match k.end < self.depth {
+                    true => Ahead::new(a, block.clone(), k.end..(k.end + piece).min(self.depth)),
+                    false => Ahead::new(a, block.end..(block.end + BLOCK).min(a.rows), 0..piece.min(self.depth)),
+                };
                 for panel in panels.clone() {
                     let right = &self.right[(panel * self.depth + k.start) * COLUMNS..];
                     for row in block.clone().step_by(ROWS) {
                         let left = &left.floats()[(row - block.start) * k.len()..];
-                        let (row_count, column) = (ROWS.min(block.end - row), panel * COLUMNS);
+                        let (rows, column) = (row..(row + ROWS).min(block.end), panel * COLUMNS);
                         // SAFETY: the tile lies in the result and belongs to this task.
-                        unsafe { self.tile(left, right, k.clone(), row, row_count, column) }
+                        unsafe { self.tile(left, right, k.clone(), rows, column, &mut ahead) }
                     }
                 }
             }
@@ -183,20 +195,28 @@ impl Tiles<'_> {
         left.give_back(&LEFT);
     }
 
-    /// One register tile: a piece along k, added to what the pieces before it left.
+    /// One register tile: a piece along k, added to what the pieces before it left. Meanwhile lines of what comes next are fetched.
     #[target_feature(enable = "avx512f")]
-    unsafe fn tile(&self, left: &[f32], right: &[f32], k: Range<usize>, row: usize, row_count: usize, column: usize) {
+    unsafe fn tile(
+        &self,
+        left: &[f32],
+        right: &[f32],
+        k: Range<usize>,
+        rows: Range<usize>,
+        column: usize,
+        ahead: &mut Ahead,
+    ) {
         assert!(left.len() >= k.len() * ROWS && right.len() >= k.len() * COLUMNS);
         let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
         let (mut l, mut r) = (left.as_ptr(), right.as_ptr());
-        let first_target = self.place(row, self.first + column);
+        let first_target = self.place(rows.start, self.first + column);
         // SAFETY: both pieces are as long as the assertion says; fetching ahead may point anywhere.
         unsafe {
             for i in 0..ROWS {
                 _mm_prefetch::<_MM_HINT_T0>(first_target.wrapping_add(i * self.row_stride).cast());
                 _mm_prefetch::<_MM_HINT_T0>(first_target.wrapping_add(i * self.row_stride + 16).cast());
             }
-            for _ in 0..k.len() {
+            let mut step = || {
                 _mm_prefetch::<_MM_HINT_T0>(r.wrapping_add(AHEAD).cast());
                 _mm_prefetch::<_MM_HINT_T0>(r.wrapping_add(AHEAD + 16).cast());
                 let (r0, r1) = (_mm512_loadu_ps(r), _mm512_loadu_ps(r.add(16)));
@@ -207,6 +227,15 @@ impl Tiles<'_> {
                 }
                 l = l.add(ROWS);
                 r = r.add(COLUMNS);
+            };
+            for _ in 0..k.len() / STEPS {
+                ahead.fetch();
+                for _ in 0..STEPS {
+                    step();
+                }
+            }
+            for _ in 0..k.len() % STEPS {
+                step();
             }
         }
         let (count, is_first) = (self.columns - column, k.start == 0);
@@ -220,17 +249,17 @@ impl Tiles<'_> {
                 for (j, sum) in transpose(block).into_iter().enumerate() {
                     if 16 * half + j < count {
                         // SAFETY: the target is the caller's promise.
-                        unsafe { self.add(column + 16 * half + j, row, mask(row_count), sum, is_first) }
+                        unsafe { self.add(column + 16 * half + j, rows.start, mask(rows.len()), sum, is_first) }
                     }
                 }
             }
         } else {
             let masks = [mask(count), mask(count.saturating_sub(16))];
             for (i, sums) in sums.iter().enumerate() {
-                if i < row_count {
+                if i < rows.len() {
                     for (half, &sum) in sums.iter().enumerate() {
                         // SAFETY: as above.
-                        unsafe { self.add(row + i, column + 16 * half, masks[half], sum, is_first) }
+                        unsafe { self.add(rows.start + i, column + 16 * half, masks[half], sum, is_first) }
                     }
                 }
             }
