@@ -2,6 +2,7 @@
 #pragma once
 #include "activation.cu"
 #include "attention.cu"
+#include "attention_tensor.cu"
 #include "dropout.cu"
 #include "embedding.cu"
 #include "linear.cu"
@@ -9,6 +10,7 @@
 #include "norm.cu"
 #include "optim.cu"
 
+#define ALL_HEADS(X, NAME) X(NAME##_32) X(NAME##_64) X(NAME##_96) X(NAME##_128)
 #define BOTH_TYPES(X, NAME) X(NAME##_f32) X(NAME##_bf16)
 #define ALL_KERNELS(X)                                                                                              \
     BOTH_TYPES(X, activation_forward)                                                                               \
@@ -16,6 +18,9 @@
     BOTH_TYPES(X, attention_forward)                                                                                \
     BOTH_TYPES(X, attention_backward_queries)                                                                       \
     BOTH_TYPES(X, attention_backward_memory)                                                                        \
+    ALL_HEADS(X, attention_tensor_forward)                                                                          \
+    ALL_HEADS(X, attention_tensor_backward_queries)                                                                 \
+    ALL_HEADS(X, attention_tensor_backward_memory)                                                                  \
     BOTH_TYPES(X, dropout)                                                                                          \
     BOTH_TYPES(X, embedding_forward)                                                                                \
     BOTH_TYPES(X, embedding_backward)                                                                               \

@@ -1,5 +1,6 @@
 // The scheduler of host/emulation.h, and a table of all kernels. Built by the tests into a library with one entry: `emulate`.
 #include "emulation.h"
+#include <deque>
 #include <setjmp.h>
 #include <stdlib.h>
 #include <ucontext.h>
@@ -33,6 +34,13 @@ jmp_buf scheduler_place;
 unsigned current;
 char slots[1024][32];
 unsigned slot_a[1024][4], slot_b[1024][2];
+const void *addresses[1024];
+struct Copy {
+    void *to;
+    const void *from;
+};
+/// Groups of copies of every thread, the last of them still open.
+std::vector<std::deque<std::vector<Copy>>> copies;
 void (*run_thread)(void **);
 void **arguments;
 
@@ -76,6 +84,7 @@ void run_block(unsigned threads, std::vector<char> &stacks) {
     memset(emulated_shared_memory, 0xFF, SHARED_BYTES); // not a number: what nobody wrote must not be read
     fibers.assign(threads, Fiber());
     warps.assign((threads + 31) / 32, Barrier());
+    copies.assign(threads, {{}});
     block = Barrier();
     block.members = threads;
     for (unsigned i = 0; i < threads; ++i) {
@@ -132,6 +141,32 @@ void exchange_fragments(const unsigned *a, const unsigned *b, unsigned (*all_a)[
     memcpy(all_a, slot_a[current / 32 * 32], sizeof(unsigned) * 32 * 4);
     memcpy(all_b, slot_b[current / 32 * 32], sizeof(unsigned) * 32 * 2);
     __syncwarp();
+}
+
+void exchange_addresses(const void *mine, const void **all) {
+    addresses[current] = mine;
+    __syncwarp();
+    memcpy(all, addresses + current / 32 * 32, sizeof(void *) * 32);
+    __syncwarp();
+}
+
+void emulate_copy(void *to, const void *from) {
+    if (reinterpret_cast<size_t>(to) % 16 || reinterpret_cast<size_t>(from) % 16) abort(); // as a device would
+    copies[current].back().push_back({to, from});
+}
+
+void emulate_commit() { copies[current].emplace_back(); }
+
+void emulate_wait(unsigned left) {
+    for (auto &groups = copies[current]; groups.size() > left + 1; groups.pop_front()) {
+        for (const Copy &copy : groups.front()) {
+            if (copy.from) {
+                memcpy(copy.to, copy.from, 16);
+            } else {
+                memset(copy.to, 0, 16);
+            }
+        }
+    }
 }
 
 /// Runs a kernel over its whole grid. 0: done; 1: there is no such kernel; 2: the launch is beyond what a device takes.

@@ -39,5 +39,12 @@ template <typename T> T __shfl_sync(unsigned, T value, int source) {
 }
 /// What a lane holds of the operands of mma.m16n8k16: a[4], b[2] of all 32 lanes, in the order of lanes.
 void exchange_fragments(const unsigned *a, const unsigned *b, unsigned (*all_a)[4], unsigned (*all_b)[2]);
+/// The address that each lane names.
+void exchange_addresses(const void *mine, const void **all);
+/// Copies of 16 bytes, zeros where `from` is null, that happen only when they are waited for: whoever forgets to wait is found out.
+void emulate_copy(void *to, const void *from);
+void emulate_commit();
+/// Until no more than `left` groups are under way.
+void emulate_wait(unsigned left);
 inline float __expf(float x) { return expf(x); }
 inline float __logf(float x) { return logf(x); }

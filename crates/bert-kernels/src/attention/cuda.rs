@@ -1,6 +1,8 @@
+//! Two forms: bf16 in heads of a multiple of 16 columns on the tensor cores, everything else in float arithmetic.
+
 use super::Saved;
 use super::operands::Operands;
-use crate::cuda::{Argument, Grid, LayoutArgument, WARP, at, at_or_null, empty, launch, typed, upload};
+use crate::cuda::{Argument, Grid, LayoutArgument, WARP, address, at, at_or_null, empty, launch, typed, upload};
 use crate::{Dropout, Selection};
 use candle_core::{DType, Result, Tensor, bail};
 
@@ -8,10 +10,75 @@ use candle_core::{DType, Result, Tensor, bail};
 const WARPS: u32 = 8;
 /// Keys or queries that the plain form has in shared memory at once.
 const TILE: u32 = 32;
-/// The largest head of the plain form.
+/// The largest head of both forms.
 const LARGEST_HEAD: usize = 128;
 
+/// The three kernels of an attention.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Kernels {
+    /// `kernels/attention.cu`
+    Plain,
+    /// `kernels/attention_tensor.cu` for heads of at most so many columns.
+    Tensor(u32),
+}
+
+#[derive(Clone, Copy)]
+enum Part {
+    Forward,
+    BackwardQueries,
+    BackwardMemory,
+}
+
+impl Kernels {
+    fn module(self) -> &'static str {
+        if self == Self::Plain { "attention" } else { "attention_tensor" }
+    }
+
+    fn name(self, part: Part, dtype: DType) -> Result<String> {
+        let part = match part {
+            Part::Forward => "forward",
+            Part::BackwardQueries => "backward_queries",
+            Part::BackwardMemory => "backward_memory",
+        };
+        match self {
+            Self::Plain => typed(&format!("attention_{part}"), dtype),
+            Self::Tensor(size) => Ok(format!("attention_tensor_{part}_{size}")),
+        }
+    }
+
+    /// Queries, or in the last kernel keys, of a block.
+    fn step(self, part: Part) -> u32 {
+        match (self, part) {
+            (Self::Plain, _) => WARPS,
+            (Self::Tensor(_), Part::BackwardMemory) => 128,
+            (Self::Tensor(_), _) => 64,
+        }
+    }
+
+    fn grid(self, part: Part, tiles: u32, operands: &Operands) -> Grid {
+        let (threads, shared) = match (self, part) {
+            // Two tiles, and vectors of a head for each warp.
+            (Self::Plain, part) => {
+                let (size, vectors) = (operands.sizes.0 as u32, if matches!(part, Part::Forward) { 1 } else { 2 });
+                (WARPS * WARP, 4 * (2 * TILE * (size + 1) + vectors * WARPS * size))
+            }
+            // 128 rows, each with a gap behind it; in the last kernel also what its head comment lists.
+            (Self::Tensor(size), Part::BackwardMemory) => (256, 2 * 128 * (size + 8) + 2 * 32 * (2 * 4 + 16)),
+            (Self::Tensor(size), _) => (128, 2 * 128 * (size + 8)),
+        };
+        Grid { blocks: (tiles, operands.heads as u32), threads, shared }
+    }
+}
+
 impl Operands {
+    /// The tensor cores read 16 bytes at once, so those must not straddle; memory of whole rows never makes them.
+    pub(crate) fn kernels(&self) -> Result<Kernels> {
+        let size = self.sizes.0;
+        let aligned = address(&self.queries)? % 16 == 0 && address(&self.memory)? % 16 == 0;
+        let tensor = self.queries.dtype() == DType::BF16 && size % 16 == 0 && size <= LARGEST_HEAD && aligned;
+        Ok(if tensor { Kernels::Tensor(size.next_multiple_of(32) as u32) } else { Kernels::Plain })
+    }
+
     fn layout(&self) -> LayoutArgument {
         let ((size, _), [_, keys, values]) = (self.sizes, self.columns());
         let (query_stride, memory_stride) = self.strides();
@@ -49,13 +116,6 @@ impl Operands {
         rows.filter(|rows| !rows.is_empty()).map(|rows| upload(rows.to_vec(), self.queries.device())).transpose()
     }
 
-    /// `vectors` of a head in shared memory for each warp, beside the two tiles.
-    fn grid(&self, tiles: u32, vectors: u32) -> Grid {
-        let size = self.sizes.0 as u32;
-        let shared = 4 * (2 * TILE * (size + 1) + vectors * WARPS * size);
-        Grid { blocks: (tiles, self.heads as u32), threads: WARPS * WARP, shared }
-    }
-
     /// Memory for gradients: zeros where some rows belong to no sequence.
     fn gradient(&self, like: &Tensor) -> Result<Tensor> {
         if self.spans.has_padding() { like.zeros_like() } else { empty(like.shape(), like.dtype(), like.device()) }
@@ -74,7 +134,8 @@ pub(crate) fn forward(operands: Operands) -> Result<(Tensor, Saved)> {
         false => empty((asking, *hidden), dtype, device)?,
     };
     let log_sums = empty(heads * asking, DType::F32, device)?;
-    let (tiles, count) = operands.tiles(WARPS, false)?;
+    let kernels = operands.kernels()?;
+    let (tiles, count) = operands.tiles(kernels.step(Part::Forward), false)?;
     let positions = operands.positions()?;
     let arguments = [
         at(queries)?,
@@ -86,8 +147,8 @@ pub(crate) fn forward(operands: Operands) -> Result<(Tensor, Saved)> {
         Argument::Layout(operands.layout()),
         Dropout::argument(*dropout),
     ];
-    let kernel = typed("attention_forward", dtype)?;
-    launch(device, "attention", &kernel, operands.grid(count, 1), &arguments)?;
+    let (kernel, grid) = (kernels.name(Part::Forward, dtype)?, kernels.grid(Part::Forward, count, &operands));
+    launch(device, kernels.module(), &kernel, grid, &arguments)?;
     Ok((context.clone(), Saved { operands, context, log_sums }))
 }
 
@@ -114,7 +175,9 @@ fn run_backward(saved: &Saved, dy: &Tensor, d_queries: &Tensor, d_memory: &Tenso
     let deltas = empty(heads * operands.asking(), DType::F32, device)?;
     let positions = operands.positions()?;
     let (layout, dropout) = (Argument::Layout(operands.layout()), Dropout::argument(*dropout));
-    let (tiles, count) = operands.tiles(WARPS, false)?;
+    // dy is read in the same pieces.
+    let kernels = if address(dy)? % 16 == 0 { operands.kernels()? } else { Kernels::Plain };
+    let (tiles, count) = operands.tiles(kernels.step(Part::BackwardQueries), false)?;
     let arguments = [
         at(queries)?,
         at(memory)?,
@@ -128,9 +191,10 @@ fn run_backward(saved: &Saved, dy: &Tensor, d_queries: &Tensor, d_memory: &Tenso
         layout,
         dropout,
     ];
-    let kernel = typed("attention_backward_queries", dtype)?;
-    launch(device, "attention", &kernel, operands.grid(count, 2), &arguments)?;
-    let (tiles, count) = operands.tiles(WARPS, true)?;
+    let (kernel, grid) =
+        (kernels.name(Part::BackwardQueries, dtype)?, kernels.grid(Part::BackwardQueries, count, operands));
+    launch(device, kernels.module(), &kernel, grid, &arguments)?;
+    let (tiles, count) = operands.tiles(kernels.step(Part::BackwardMemory), true)?;
     let arguments = [
         at(queries)?,
         at(memory)?,
@@ -143,6 +207,7 @@ fn run_backward(saved: &Saved, dy: &Tensor, d_queries: &Tensor, d_memory: &Tenso
         layout,
         dropout,
     ];
-    let kernel = typed("attention_backward_memory", dtype)?;
-    launch(device, "attention", &kernel, operands.grid(count, 2), &arguments)
+    let (kernel, grid) =
+        (kernels.name(Part::BackwardMemory, dtype)?, kernels.grid(Part::BackwardMemory, count, operands));
+    launch(device, kernels.module(), &kernel, grid, &arguments)
 }

@@ -17,6 +17,7 @@ fn ptx(module: &str) -> Result<&'static str> {
     Ok(match module {
         "activation" => include_str!(concat!(env!("OUT_DIR"), "/activation.ptx")),
         "attention" => include_str!(concat!(env!("OUT_DIR"), "/attention.ptx")),
+        "attention_tensor" => include_str!(concat!(env!("OUT_DIR"), "/attention_tensor.ptx")),
         "dropout" => include_str!(concat!(env!("OUT_DIR"), "/dropout.ptx")),
         "embedding" => include_str!(concat!(env!("OUT_DIR"), "/embedding.ptx")),
         "linear" => include_str!(concat!(env!("OUT_DIR"), "/linear.ptx")),

@@ -35,6 +35,7 @@ fn build() -> std::result::Result<Library, String> {
             "-std=c++17",
             "-O1",
             "-ffp-contract=off",
+            "-fno-strict-aliasing",
             "-fPIC",
             "-shared",
             "-U_FORTIFY_SOURCE",

@@ -1,6 +1,7 @@
 //! Attention over packed and padded sequences, all rows and selected rows.
 
 use super::{Rows, TYPES, assert_close, tolerance};
+use crate::attention::cuda::Kernels;
 use crate::attention::operands::Operands;
 use crate::attention::{self, reference};
 use crate::cuda::emulator;
@@ -33,6 +34,14 @@ fn sequences_of_all_lengths() -> Result<()> {
         (packed(&[40, 1]), 1, 128, 0.0),
         (Spans::padded(&[3, 17, 9], 17)?, 3, 8, 0.2),
         (packed(&[150]), 1, 8, 0.1),
+        // Around the tiles of the tensor cores, and every width they have.
+        (packed(&[1, 2, 15, 17]), 2, 16, 0.1),
+        (packed(&[63, 64, 65]), 2, 32, 0.3),
+        (packed(&[129, 127, 3]), 1, 48, 0.0),
+        (packed(&[300, 7]), 1, 64, 0.1),
+        (Spans::padded(&[33, 0, 70], 71)?, 2, 80, 0.1),
+        (packed(&[40, 97]), 1, 112, 0.5),
+        (packed(&[140]), 2, 128, 0.1),
     ];
     for dtype in TYPES {
         for (spans, heads, size, p) in &cases {
@@ -40,7 +49,10 @@ fn sequences_of_all_lengths() -> Result<()> {
             let dropout = Dropout::new(*p, 1, 2, 3);
             let (qkv, dy) =
                 (Rows::new(&[spans.rows(), 3 * hidden], 4, dtype)?, Rows::new(&[spans.rows(), hidden], 5, dtype)?);
-            let (y, saved) = attention::cuda::forward(operands(&qkv.of_type, spans, heads, dropout)?)?;
+            let operands = operands(&qkv.of_type, spans, heads, dropout)?;
+            let tensor = dtype == DType::BF16 && size % 16 == 0;
+            assert_eq!(operands.kernels()? != Kernels::Plain, tensor, "{dtype:?}, heads of {size}");
+            let (y, saved) = attention::cuda::forward(operands)?;
             let wide = reference(qkv.wide.as_tensor(), spans, heads, dropout)?;
             let what = format!("{dtype:?} {spans:?} heads of {size}");
             assert_close(&what, &y, &wide, tolerance(dtype));
