@@ -74,8 +74,8 @@ impl Operands {
     /// The tensor cores read 16 bytes at once, so those must not straddle; memory of whole rows never makes them.
     pub(crate) fn kernels(&self) -> Result<Kernels> {
         let size = self.sizes.0;
-        let aligned = address(&self.queries)? % 16 == 0 && address(&self.memory)? % 16 == 0;
-        let tensor = self.queries.dtype() == DType::BF16 && size % 16 == 0 && size <= LARGEST_HEAD && aligned;
+        let aligned = address(&self.queries)?.is_multiple_of(16) && address(&self.memory)?.is_multiple_of(16);
+        let tensor = self.queries.dtype() == DType::BF16 && size.is_multiple_of(16) && size <= LARGEST_HEAD && aligned;
         Ok(if tensor { Kernels::Tensor(size.next_multiple_of(32) as u32) } else { Kernels::Plain })
     }
 
@@ -176,7 +176,7 @@ fn run_backward(saved: &Saved, dy: &Tensor, d_queries: &Tensor, d_memory: &Tenso
     let positions = operands.positions()?;
     let (layout, dropout) = (Argument::Layout(operands.layout()), Dropout::argument(*dropout));
     // dy is read in the same pieces.
-    let kernels = if address(dy)? % 16 == 0 { operands.kernels()? } else { Kernels::Plain };
+    let kernels = if address(dy)?.is_multiple_of(16) { operands.kernels()? } else { Kernels::Plain };
     let (tiles, count) = operands.tiles(kernels.step(Part::BackwardQueries), false)?;
     let arguments = [
         at(queries)?,
