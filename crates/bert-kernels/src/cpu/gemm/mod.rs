@@ -1,5 +1,5 @@
-//! Matrix multiplication: packed tiles of our own where the processor has AVX-512, otherwise the `gemm` crate that
-//! candle uses; with the feature `mkl` Intel's library for everything.
+//! Matrix multiplication: packed tiles of our own where the processor has AVX-512 or AVX2 and the product is large enough to pay for
+//! the packing, otherwise the `gemm` crate that candle uses; with the feature `mkl` Intel's library for everything.
 
 #[cfg(feature = "mkl")]
 mod mkl;
@@ -79,6 +79,9 @@ pub(crate) unsafe fn gemm_on_this_thread(
     unsafe { multiply(out, row_stride, start, scale, a, b, 1) }
 }
 
+/// `out = start + scale * a b`: the output, the distance of its rows, the start, the scale, both operands, the threads.
+type Multiply = unsafe fn(*mut f32, usize, Start, f32, Matrix, Matrix, usize);
+
 unsafe fn multiply(out: *mut f32, row_stride: usize, start: Start, scale: f32, a: Matrix, b: Matrix, threads: usize) {
     assert_eq!(a.columns, b.rows, "inner dimensions of the product differ");
     if let Start::Row(row) = start {
@@ -90,12 +93,10 @@ unsafe fn multiply(out: *mut f32, row_stride: usize, start: Start, scale: f32, a
         // SAFETY: the output is the caller's promise.
         return unsafe { mkl::multiply(out, row_stride, start, scale, a, b, threads) };
     }
-    // Measured (`docs/performance.md`): below this the packing of tiles costs more than they gain.
-    const WORTH_PACKING: usize = 192;
     #[cfg(target_arch = "x86_64")]
-    if a.columns.min(b.columns) >= WORTH_PACKING && packed::is_available() {
-        // SAFETY: the processor has AVX-512; the output is the caller's promise.
-        return unsafe { packed::multiply(out, row_stride, start, scale, a, b, threads) };
+    if let Some(packed) = packed::of_this_processor(a.columns.min(b.columns)) {
+        // SAFETY: the processor has its vectors; the output is the caller's promise.
+        return unsafe { packed(out, row_stride, start, scale, a, b, threads) };
     }
     // SAFETY: the output is the caller's promise.
     unsafe { general(out, row_stride, start, scale, a, b, threads) }
@@ -148,8 +149,8 @@ unsafe fn fill_rows(out: *mut f32, row_stride: usize, rows: usize, row: &[f32]) 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    type Multiply = unsafe fn(*mut f32, usize, Start, f32, Matrix, Matrix, usize);
+    #[cfg(target_arch = "x86_64")]
+    use packed::{Avx2, Avx512, Lanes, Product};
 
     /// In f64, element by element.
     fn by_hand(before: &[f32], start: Start, scale: f32, a: Matrix, b: Matrix) -> Vec<f64> {
@@ -170,10 +171,20 @@ mod tests {
         (0..n).map(|i| ((i * 37 + salt * 11) % 101) as f32 * 0.02 - 1.0).collect()
     }
 
-    /// Every layout of the operands, at sizes around those of the tiles, blocks and pieces.
+    /// Every layout of the operands, at sizes around those of the tiles, blocks, pieces and slabs.
     fn check(multiply: Multiply) {
-        let sizes =
-            [(1, 1, 1), (14, 32, 768), (5, 7, 3), (15, 33, 17), (29, 65, 800), (340, 70, 31), (3, 700, 5), (2, 3, 0)];
+        let sizes = [
+            (1, 1, 1),
+            (14, 32, 768),
+            (5, 7, 3),
+            (15, 33, 17),
+            (29, 65, 800),
+            (340, 70, 31),
+            (3, 700, 5),
+            (2, 3, 0),
+            (1, 3000, 768),
+            (1, 2000, 2000),
+        ];
         for (rows, columns, depth) in sizes {
             let (x, y, row) = (values(rows * (depth + 3), 1), values(depth * (columns + 3), 2), values(columns, 3));
             let left = [
@@ -188,13 +199,13 @@ mod tests {
             ];
             for (a, b) in left.into_iter().flat_map(|a| right.map(|b| (a, b))) {
                 for start in [Start::Zero, Start::Keep, Start::Row(&row)] {
+                    let before = values(rows * columns, 4);
+                    let expected = by_hand(&before, start, 0.5, a, b);
                     for threads in [1, 2, 5] {
-                        let before = values(rows * columns, 4);
-                        let expected = by_hand(&before, start, 0.5, a, b);
-                        let mut out = before;
+                        let mut out = before.clone();
                         // SAFETY: the output is rows x columns and not shared.
                         unsafe { multiply(out.as_mut_ptr(), columns, start, 0.5, a, b, threads) };
-                        for (i, (found, expected)) in out.iter().zip(expected).enumerate() {
+                        for (i, (found, expected)) in out.iter().zip(&expected).enumerate() {
                             let error = (f64::from(*found) - expected).abs();
                             assert!(
                                 error < 2e-5 * (1.0 + expected.abs()),
@@ -226,23 +237,31 @@ mod tests {
         });
     }
 
+    #[cfg(target_arch = "x86_64")]
+    fn product(out: *mut f32, row_stride: usize, start: Start, scale: f32, threads: usize, swapped: bool) -> Product {
+        Product { out: crate::cpu::Shared::from_pointer(out), row_stride, start, scale, threads, swapped }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn check_packed<V: Lanes>(name: &str) {
+        if !V::are_there() {
+            return eprintln!("skipped: this processor has no {name}");
+        }
+        check(|out, row_stride, start, scale, a, b, threads| {
+            // SAFETY: the vectors are there, and the output is the caller's promise.
+            unsafe { product(out, row_stride, start, scale, threads, false).compute::<V>(a, b) }
+        });
+        check(|out, row_stride, start, scale, a, b, threads| {
+            // SAFETY: as above.
+            unsafe { product(out, row_stride, start, scale, threads, true).compute::<V>(b.t(), a.t()) }
+        });
+    }
+
     #[test]
     #[cfg(target_arch = "x86_64")]
     fn packed_tiles_multiply() {
-        if packed::is_available() {
-            check(|out, row_stride, start, scale, a, b, threads| {
-                // SAFETY: AVX-512 is there, and the output is the caller's promise.
-                unsafe { packed::Product { out, row_stride, start, scale, threads, swapped: false }.compute(a, b) }
-            });
-            check(|out, row_stride, start, scale, a, b, threads| {
-                // SAFETY: as above.
-                unsafe {
-                    packed::Product { out, row_stride, start, scale, threads, swapped: true }.compute(b.t(), a.t())
-                }
-            });
-        } else {
-            eprintln!("skipped: this processor has no AVX-512");
-        }
+        check_packed::<Avx512>("AVX-512");
+        check_packed::<Avx2>("AVX2");
     }
 
     /// Rows that lie apart: what is between them is not touched, and neither is what follows the last.
@@ -252,8 +271,9 @@ mod tests {
         let (a, b) = (Matrix::new(&x, 15, 4), Matrix::new(&y, 4, 33));
         let mut ways: Vec<Multiply> = vec![general];
         #[cfg(target_arch = "x86_64")]
-        if packed::is_available() {
-            ways.push(packed::multiply);
+        {
+            ways.extend(Avx512::are_there().then_some(packed::multiply::<Avx512> as Multiply));
+            ways.extend(Avx2::are_there().then_some(packed::multiply::<Avx2> as Multiply));
         }
         for multiply in ways {
             let mut out = vec![7.0f32; 15 * 40];

@@ -1,44 +1,46 @@
-//! Matrix multiplication for AVX-512: packed operands, a register tile of 14 x 32 (Goto & van de Geijn, 2008).
+//! Matrix multiplication on packed operands in register tiles (Goto & van de Geijn, 2008), for AVX-512 and for AVX2.
 //!
 //! Each element of the result is summed over k in one fixed order, whatever the threads and however the work is cut.
 
 use super::{Matrix, Start};
 use crate::cpu::Shared;
 use ahead::Ahead;
-use pack::{pack_columns, pack_rows, transpose};
+use pack::{pack_columns, pack_rows};
 use rayon::prelude::*;
-use std::arch::x86_64::*;
+use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use std::cell::Cell;
 use std::ops::Range;
 
 mod ahead;
+mod lanes;
 mod pack;
 
-/// Rows and columns of the register tile: 28 of the 32 vector registers are sums.
-const ROWS: usize = 14;
-const COLUMNS: usize = 32;
-/// Longest packed piece along k: the output is read and written again for each piece.
-const DEPTH: usize = 768;
-/// Rows of the left operand that a task packs at once: with [`DEPTH`] a quarter of a second-level cache of 1 MiB. As much again is
-/// what comes next ([`Ahead`]).
-const BLOCK: usize = 6 * ROWS;
+pub(super) use lanes::{Avx2, Avx512, Lanes};
+
 /// Steps along k for each line that is fetched of what comes next: one every hundred cycles.
 const STEPS: usize = 4;
-/// How far ahead of their use the floats of a panel are fetched.
-const AHEAD: usize = 12 * COLUMNS;
+/// How many steps ahead of their use the floats of a panel are fetched.
+const AHEAD: usize = 12;
+/// Floats in a cache line.
+const LINE: usize = 16;
 /// Floats of the right operand that are packed at once, for all tasks: 8 MiB, a share of the last-level cache.
 const SHARED_FLOATS: usize = 2 << 20;
 
-/// Whether this processor can run it.
-pub(super) fn is_available() -> bool {
-    std::is_x86_feature_detected!("avx512f")
+/// What multiplies on this processor where the smaller of a product's inner and outer size is `least`; none where packing costs more
+/// than it gains, or there are no vectors to gain with.
+pub(super) fn of_this_processor(least: usize) -> Option<super::Multiply> {
+    if Avx512::are_there() {
+        (least >= Avx512::WORTH_PACKING).then_some(multiply::<Avx512> as super::Multiply)
+    } else {
+        (least >= Avx2::WORTH_PACKING && Avx2::are_there()).then_some(multiply::<Avx2> as super::Multiply)
+    }
 }
 
 /// `out = start + scale * a b` with up to `threads` tasks at once.
 ///
 /// # Safety
-/// [`is_available`], and the a.rows x b.columns elements at `out`, rows `row_stride` apart, belong to the caller.
-pub(super) unsafe fn multiply(
+/// The processor has the vectors, and the a.rows x b.columns elements at `out`, rows `row_stride` apart, belong to the caller.
+pub(super) unsafe fn multiply<V: Lanes>(
     out: *mut f32,
     row_stride: usize,
     start: Start,
@@ -50,14 +52,14 @@ pub(super) unsafe fn multiply(
     // The right operand is packed whole and read again from the last-level cache; of the left one each task packs pieces that stay in
     // its own. So the larger one had better be the left one (measured, `docs/performance.md`).
     let swapped = a.rows < b.columns;
-    let product = Product { out, row_stride, start, scale, threads, swapped };
+    let product = Product { out: Shared::from_pointer(out), row_stride, start, scale, threads, swapped };
     // SAFETY: the caller's promise.
-    unsafe { if swapped { product.compute(b.t(), a.t()) } else { product.compute(a, b) } }
+    unsafe { if swapped { product.compute::<V>(b.t(), a.t()) } else { product.compute::<V>(a, b) } }
 }
 
 /// What a product is for.
 pub(super) struct Product<'a> {
-    pub out: *mut f32,
+    pub out: Shared,
     pub row_stride: usize,
     pub start: Start<'a>,
     pub scale: f32,
@@ -69,64 +71,98 @@ pub(super) struct Product<'a> {
 impl Product<'_> {
     /// # Safety
     /// As [`multiply`].
-    pub(super) unsafe fn compute(self, a: Matrix, b: Matrix) {
-        let Self { out, row_stride, start, scale, threads, swapped } = self;
+    pub(super) unsafe fn compute<V: Lanes>(&self, a: Matrix, b: Matrix) {
         let depth = a.columns;
-        let columns_at_once = (SHARED_FLOATS / depth.max(1) / COLUMNS).max(1) * COLUMNS;
-        let mut packed = Buffer::take(&RIGHT, depth * columns_at_once.min(b.columns.next_multiple_of(COLUMNS)));
+        let piece = depth.div_ceil(depth.div_ceil(V::DEPTH).max(1)).max(1); // all of equal length
+        let columns_at_once = (SHARED_FLOATS / piece / V::COLUMNS).max(1) * V::COLUMNS;
+        let padded = columns_at_once.min(b.columns.next_multiple_of(V::COLUMNS));
+        let slab = (SHARED_FLOATS / (piece * padded.max(1))).max(1) * piece;
+        let mut packed = Buffer::take(&RIGHT, slab.min(depth) * padded);
         for first in (0..b.columns).step_by(columns_at_once) {
             let columns = columns_at_once.min(b.columns - first);
-            let panels = columns.div_ceil(COLUMNS);
-            let panel_size = (COLUMNS * depth).max(1); // without depth there is nothing to pack, in no pieces
-            let right = &mut packed.floats()[..panels * COLUMNS * depth];
-            let pack = |(panel, target): (usize, &mut [f32])| {
-                // SAFETY: the processor has AVX-512.
-                unsafe { pack_columns(b, first + panel * COLUMNS, target) }
-            };
-            if threads > 1 {
-                right.par_chunks_mut(panel_size).enumerate().for_each(pack);
-            } else {
-                right.chunks_mut(panel_size).enumerate().for_each(pack);
-            }
-            let right = &*right;
-            let grid = Grid::new(a.rows, panels, threads);
-            let target = Shared::from_pointer(out);
-            let task = |index: usize| {
-                let (rows, panels) = grid.task(index);
-                let tiles = Tiles { target, row_stride, start, scale, swapped, right, depth, first, columns };
-                // SAFETY: the processor has AVX-512, and tasks write tiles that do not overlap.
-                unsafe { tiles.compute(a, rows, panels) }
-            };
-            if threads > 1 {
-                (0..grid.tasks()).into_par_iter().for_each(task);
-            } else {
-                (0..grid.tasks()).for_each(task);
+            // Without depth there is nothing to multiply, but still something to start from.
+            for k in (0..depth.max(1)).step_by(slab) {
+                let k = k..(k + slab).min(depth);
+                let right = &mut packed.floats()[..columns.next_multiple_of(V::COLUMNS) * k.len()];
+                // SAFETY: the caller's promise.
+                unsafe { self.add_slab::<V>(a, b, Slab { first, columns, k, piece }, right) }
             }
         }
         packed.give_back(&RIGHT);
     }
+
+    /// Packs a slab of the right operand and adds its product with all of the left one.
+    ///
+    /// # Safety
+    /// As [`multiply`].
+    unsafe fn add_slab<V: Lanes>(&self, a: Matrix, b: Matrix, slab: Slab, right: &mut [f32]) {
+        let pack = |(panel, target): (usize, &mut [f32])| {
+            // SAFETY: the processor has the vectors.
+            unsafe {
+                V::run(
+                    #[inline(always)]
+                    || pack_columns::<V>(b, slab.first + panel * V::COLUMNS, slab.k.clone(), target),
+                )
+            }
+        };
+        let panel_size = (V::COLUMNS * slab.k.len()).max(1);
+        if self.threads > 1 {
+            right.par_chunks_mut(panel_size).enumerate().for_each(pack);
+        } else {
+            right.chunks_mut(panel_size).enumerate().for_each(pack);
+        }
+        let grid = Grid::new::<V>(a.rows, slab.columns.div_ceil(V::COLUMNS), self.threads);
+        let tiles = Tiles { product: self, right: &*right, slab: &slab };
+        let task = |index: usize| {
+            let (rows, panels) = grid.task(index);
+            // SAFETY: the processor has the vectors, and tasks write tiles that do not overlap.
+            unsafe {
+                V::run(
+                    #[inline(always)]
+                    || tiles.compute::<V>(a, rows, panels),
+                )
+            }
+        };
+        if self.threads > 1 {
+            (0..grid.tasks()).into_par_iter().for_each(task);
+        } else {
+            (0..grid.tasks()).for_each(task);
+        }
+    }
+}
+
+/// The part of the right operand that is packed at once.
+struct Slab {
+    /// Its first column in the result, and how many there are.
+    first: usize,
+    columns: usize,
+    k: Range<usize>,
+    /// Length of the pieces along k.
+    piece: usize,
 }
 
 /// How the result is cut into tasks: blocks of rows, and where those are too few, groups of column panels instead.
 struct Grid {
     rows: usize,
     row_panels: usize,
+    /// Rows of the register tile.
+    tile: usize,
     panels: usize,
     blocks: usize,
     groups: usize,
 }
 
 impl Grid {
-    fn new(rows: usize, panels: usize, threads: usize) -> Self {
-        let row_panels = rows.div_ceil(ROWS);
-        let blocks = rows.div_ceil(BLOCK).max(1);
+    fn new<V: Lanes>(rows: usize, panels: usize, threads: usize) -> Self {
+        let row_panels = rows.div_ceil(V::ROWS);
+        let blocks = rows.div_ceil(V::BLOCK).max(1);
         // Equal shares for all threads, so that none waits for another's last piece.
         let (blocks, groups) = match row_panels >= 8 * threads {
             true => (blocks.next_multiple_of(threads), 1),
             false if threads > 1 => (blocks, panels.min(4 * threads)),
             false => (blocks, 1),
         };
-        Self { rows, row_panels, panels, blocks, groups }
+        Self { rows, row_panels, tile: V::ROWS, panels, blocks, groups }
     }
 
     fn tasks(&self) -> usize {
@@ -136,58 +172,46 @@ impl Grid {
     /// Rows of the result, and panels of the right operand.
     fn task(&self, index: usize) -> (Range<usize>, Range<usize>) {
         let (block, group) = (index / self.groups, index % self.groups);
-        let row = |block: usize| (block * self.row_panels / self.blocks * ROWS).min(self.rows);
+        let row = |block: usize| (block * self.row_panels / self.blocks * self.tile).min(self.rows);
         let panel = |group: usize| group * self.panels / self.groups;
         (row(block)..row(block + 1), panel(group)..panel(group + 1))
     }
 }
 
-/// What all tasks of one packed right operand share.
+/// What all tasks of a slab share.
 struct Tiles<'a> {
-    target: Shared,
-    row_stride: usize,
-    start: Start<'a>,
-    scale: f32,
-    /// Whether the transpose is written.
-    swapped: bool,
-    /// Panels of 32 columns, each [depth, 32].
+    product: &'a Product<'a>,
+    /// Panels of columns, each [k of the slab, COLUMNS].
     right: &'a [f32],
-    depth: usize,
-    /// The first column of `right` in the result, and how many there are.
-    first: usize,
-    columns: usize,
+    slab: &'a Slab,
 }
 
 impl Tiles<'_> {
-    #[target_feature(enable = "avx512f")]
-    unsafe fn compute(&self, a: Matrix, rows: Range<usize>, panels: Range<usize>) {
-        let mut left = Buffer::take(&LEFT, BLOCK * DEPTH);
-        // Pieces of equal length.
-        let piece = self.depth.div_ceil(self.depth.div_ceil(DEPTH).max(1)).max(1);
-        for block in rows.clone().step_by(BLOCK) {
-            let block = block..(block + BLOCK).min(rows.end);
-            for k in (0..self.depth.max(1)).step_by(piece) {
-                let k = k..(k + piece).min(self.depth);
-                for (panel, target) in left.floats().chunks_mut(ROWS * k.len().max(1)).enumerate() {
-                    let first = block.start + panel * ROWS;
-                    if first >= block.end {
-                        break;
-                    }
-                    // SAFETY: the processor has AVX-512.
-                    unsafe { pack_rows(a, first..(first + ROWS).min(block.end), k.clone(), target) }
-                }
+    #[inline(always)]
+    unsafe fn compute<V: Lanes>(&self, a: Matrix, rows: Range<usize>, panels: Range<usize>) {
+        let mut left = Buffer::take(&LEFT, V::BLOCK * V::DEPTH);
+        let Slab { k: slab, piece, .. } = self.slab;
+        for block in rows.clone().step_by(V::BLOCK) {
+            let block = block..(block + V::BLOCK).min(rows.end);
+            for k in (slab.start..slab.end.max(slab.start + 1)).step_by(*piece) {
+                let k = k..(k + piece).min(slab.end);
+                // SAFETY: the processor has the vectors.
+                unsafe { pack_rows::<V>(a, block.clone(), k.clone(), left.floats()) }
                 // The next piece of these rows, or the first one of the rows below, which this thread most often does next.
-                let mut ahead = match k.end < self.depth {
-                    true => Ahead::new(a, block.clone(), k.end..(k.end + piece).min(self.depth)),
-                    false => Ahead::new(a, block.end..(block.end + BLOCK).min(a.rows), 0..piece.min(self.depth)),
+                let mut ahead = match k.end < slab.end {
+                    true => Ahead::new(a, block.clone(), k.end..(k.end + piece).min(slab.end)),
+                    false => {
+                        let below = block.end..(block.end + V::BLOCK).min(a.rows);
+                        Ahead::new(a, below, slab.start..(slab.start + piece).min(slab.end))
+                    }
                 };
                 for panel in panels.clone() {
-                    let right = &self.right[(panel * self.depth + k.start) * COLUMNS..];
-                    for row in block.clone().step_by(ROWS) {
+                    let right = &self.right[(panel * slab.len() + k.start - slab.start) * V::COLUMNS..];
+                    for row in block.clone().step_by(V::ROWS) {
                         let left = &left.floats()[(row - block.start) * k.len()..];
-                        let (rows, column) = (row..(row + ROWS).min(block.end), panel * COLUMNS);
+                        let (rows, column) = (row..(row + V::ROWS).min(block.end), panel * V::COLUMNS);
                         // SAFETY: the tile lies in the result and belongs to this task.
-                        unsafe { self.tile(left, right, k.clone(), rows, column, &mut ahead) }
+                        unsafe { self.tile::<V>(left, right, k.clone(), rows, column, &mut ahead) }
                     }
                 }
             }
@@ -196,8 +220,8 @@ impl Tiles<'_> {
     }
 
     /// One register tile: a piece along k, added to what the pieces before it left. Meanwhile lines of what comes next are fetched.
-    #[target_feature(enable = "avx512f")]
-    unsafe fn tile(
+    #[inline(always)]
+    unsafe fn tile<V: Lanes>(
         &self,
         left: &[f32],
         right: &[f32],
@@ -206,60 +230,56 @@ impl Tiles<'_> {
         column: usize,
         ahead: &mut Ahead,
     ) {
-        assert!(left.len() >= k.len() * ROWS && right.len() >= k.len() * COLUMNS);
-        let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
+        assert!(left.len() >= k.len() * V::ROWS && right.len() >= k.len() * V::COLUMNS);
         let (mut l, mut r) = (left.as_ptr(), right.as_ptr());
-        let first_target = self.place(rows.start, self.first + column);
-        // SAFETY: both pieces are as long as the assertion says; fetching ahead may point anywhere.
-        unsafe {
-            for i in 0..ROWS {
-                _mm_prefetch::<_MM_HINT_T0>(first_target.wrapping_add(i * self.row_stride).cast());
-                _mm_prefetch::<_MM_HINT_T0>(first_target.wrapping_add(i * self.row_stride + 16).cast());
+        let first_target = self.place(rows.start, self.slab.first + column);
+        // SAFETY: the processor has the vectors; fetching ahead may point anywhere.
+        let mut sums = unsafe {
+            let (lines, length) = if self.product.swapped { (V::COLUMNS, V::ROWS) } else { (V::ROWS, V::COLUMNS) };
+            for line in 0..lines {
+                let line = first_target.wrapping_add(line * self.product.row_stride);
+                _mm_prefetch::<_MM_HINT_T0>(line.cast());
+                _mm_prefetch::<_MM_HINT_T0>(line.wrapping_add(length - 1).cast());
             }
-            let mut step = || {
-                _mm_prefetch::<_MM_HINT_T0>(r.wrapping_add(AHEAD).cast());
-                _mm_prefetch::<_MM_HINT_T0>(r.wrapping_add(AHEAD + 16).cast());
-                let (r0, r1) = (_mm512_loadu_ps(r), _mm512_loadu_ps(r.add(16)));
-                for (i, sums) in sums.iter_mut().enumerate() {
-                    let l = _mm512_set1_ps(*l.add(i));
-                    sums[0] = _mm512_fmadd_ps(l, r0, sums[0]);
-                    sums[1] = _mm512_fmadd_ps(l, r1, sums[1]);
-                }
-                l = l.add(ROWS);
-                r = r.add(COLUMNS);
-            };
-            for _ in 0..k.len() / STEPS {
-                ahead.fetch();
-                for _ in 0..STEPS {
-                    step();
-                }
-            }
-            for _ in 0..k.len() % STEPS {
-                step();
+            V::zero_sums()
+        };
+        for _ in 0..k.len() / STEPS {
+            ahead.fetch();
+            for _ in 0..STEPS {
+                // SAFETY: both pieces are as long as the assertion says.
+                unsafe { step::<V>(&mut sums, &mut l, &mut r) }
             }
         }
-        let (count, is_first) = (self.columns - column, k.start == 0);
-        let column = self.first + column;
-        if self.swapped {
-            for half in 0..2 {
-                let mut block = [_mm512_setzero_ps(); 16];
-                for (vector, sums) in block.iter_mut().zip(&sums) {
-                    *vector = sums[half];
+        for _ in 0..k.len() % STEPS {
+            // SAFETY: as above.
+            unsafe { step::<V>(&mut sums, &mut l, &mut r) }
+        }
+        let (count, is_first) = (self.slab.columns - column, k.start == 0);
+        let column = self.slab.first + column;
+        if self.product.swapped {
+            for part in 0..V::VECTORS {
+                // SAFETY: the processor has the vectors.
+                let mut square = unsafe { V::zero_square() };
+                for (vector, sums) in square.as_mut().iter_mut().zip(sums.as_ref()) {
+                    *vector = sums.as_ref()[part];
                 }
-                for (j, sum) in transpose(block).into_iter().enumerate() {
-                    if 16 * half + j < count {
+                // SAFETY: as above.
+                let square = unsafe { V::transpose(square) };
+                for (j, &sum) in square.as_ref().iter().enumerate() {
+                    let j = part * V::COUNT + j;
+                    if j < count {
                         // SAFETY: the target is the caller's promise.
-                        unsafe { self.add(column + 16 * half + j, rows.start, mask(rows.len()), sum, is_first) }
+                        unsafe { self.add(column + j, rows.start, rows.len(), sum, is_first) }
                     }
                 }
             }
         } else {
-            let masks = [mask(count), mask(count.saturating_sub(16))];
-            for (i, sums) in sums.iter().enumerate() {
+            for (i, sums) in sums.as_ref().iter().enumerate() {
                 if i < rows.len() {
-                    for (half, &sum) in sums.iter().enumerate() {
+                    for (part, &sum) in sums.as_ref().iter().enumerate() {
+                        let count = count.saturating_sub(part * V::COUNT).min(V::COUNT);
                         // SAFETY: as above.
-                        unsafe { self.add(rows.start + i, column + 16 * half, masks[half], sum, is_first) }
+                        unsafe { self.add(rows.start + i, column + part * V::COUNT, count, sum, is_first) }
                     }
                 }
             }
@@ -267,33 +287,60 @@ impl Tiles<'_> {
     }
 
     /// Where the result of a tile begins.
+    #[inline(always)]
     fn place(&self, row: usize, column: usize) -> *mut f32 {
-        let offset = if self.swapped { column * self.row_stride + row } else { row * self.row_stride + column };
+        let offset = if self.product.swapped {
+            column * self.product.row_stride + row
+        } else {
+            row * self.product.row_stride + column
+        };
         // SAFETY: the tile lies in the result.
-        unsafe { self.target.at(offset) }
+        unsafe { self.product.out.at(offset) }
     }
 
-    /// Adds up to 16 neighbours in a row of the output to what was there, or for the first piece along k to what the product starts
-    /// from.
-    #[target_feature(enable = "avx512f")]
-    unsafe fn add(&self, row: usize, column: usize, mask: u16, sum: __m512, is_first: bool) {
-        // SAFETY: the mask keeps to elements of the output that belong to this task, and to the row to start from.
+    /// Adds up to a vector of neighbours in a row of the output to what was there, or for the first piece along k to what the product
+    /// starts from.
+    #[inline(always)]
+    unsafe fn add<V: Lanes>(&self, row: usize, column: usize, count: usize, sum: V, is_first: bool) {
+        if count == 0 {
+            return;
+        }
+        // SAFETY: the count keeps to elements of the output that belong to this task, and to the row to start from.
         unsafe {
-            let target = self.target.at(row * self.row_stride).wrapping_add(column);
-            let before = match self.start {
-                Start::Row(values) if is_first => _mm512_maskz_loadu_ps(mask, values.as_ptr().wrapping_add(column)),
-                Start::Zero if is_first => _mm512_setzero_ps(),
-                _ => _mm512_maskz_loadu_ps(mask, target),
+            let target = self.product.out.at(row * self.product.row_stride).wrapping_add(column);
+            let before = match self.product.start {
+                Start::Row(values) if is_first => V::load_first(values.as_ptr().wrapping_add(column), count),
+                Start::Zero if is_first => V::zero(),
+                _ => V::load_first(target, count),
             };
-            let scale = _mm512_set1_ps(self.scale);
-            _mm512_mask_storeu_ps(target, mask, _mm512_fmadd_ps(sum, scale, before));
+            sum.multiply_add(V::splat(self.product.scale), before).store_first(target, count);
         }
     }
 }
 
-/// The first `count` of 16 lanes.
-fn mask(count: usize) -> u16 {
-    if count >= 16 { u16::MAX } else { (1 << count) - 1 }
+/// One step along k: a column of the left piece times a row of the right one.
+///
+/// # Safety
+/// The processor has the vectors, and a step is left of both pieces.
+#[inline(always)]
+unsafe fn step<V: Lanes>(sums: &mut V::Sums, left: &mut *const f32, right: &mut *const f32) {
+    let (l, r) = (*left, *right);
+    // SAFETY: the caller's promise; fetching ahead may point anywhere.
+    unsafe {
+        _mm_prefetch::<_MM_HINT_T0>(r.wrapping_add(AHEAD * V::COLUMNS).cast());
+        if V::COLUMNS > LINE {
+            _mm_prefetch::<_MM_HINT_T0>(r.wrapping_add(AHEAD * V::COLUMNS + LINE).cast());
+        }
+        let columns = V::load_row(r);
+        for (i, sums) in sums.as_mut().iter_mut().enumerate() {
+            let row = V::splat(*l.add(i));
+            for (sum, &column) in sums.as_mut().iter_mut().zip(columns.as_ref()) {
+                *sum = row.multiply_add(column, *sum);
+            }
+        }
+        *left = l.add(V::ROWS);
+        *right = r.add(V::COLUMNS);
+    }
 }
 
 thread_local! {

@@ -1,11 +1,8 @@
 //! Fetches from memory what will be packed next, a line at a time, while tiles are computed.
 
-use super::Matrix;
+use super::{LINE, Matrix};
 use std::arch::x86_64::*;
 use std::ops::Range;
-
-/// Floats in a cache line.
-const LINE: usize = 16;
 
 /// The cache lines of a piece of a matrix.
 pub(super) struct Ahead {

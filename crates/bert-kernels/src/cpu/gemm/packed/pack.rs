@@ -1,24 +1,35 @@
 //! Copies of operands in the order in which the register tile reads them.
 
-use super::{COLUMNS, Matrix, ROWS, mask};
-use std::arch::x86_64::*;
+use super::{LINE, Lanes, Matrix};
 use std::ops::Range;
 
-/// 32 columns of the right operand from `first` on, zeros beyond its edge: `target` [k, 32].
-#[target_feature(enable = "avx512f")]
-pub(super) unsafe fn pack_columns(b: Matrix, first: usize, target: &mut [f32]) {
-    let count = COLUMNS.min(b.columns - first);
+/// [`Lanes::COLUMNS`] columns of the right operand from `first` on, zeros beyond its edge: `target` [k, COLUMNS].
+///
+/// # Safety
+/// The processor has the instructions.
+#[inline(always)]
+pub(super) unsafe fn pack_columns<V: Lanes>(b: Matrix, first: usize, k: Range<usize>, target: &mut [f32]) {
+    let count = V::COLUMNS.min(b.columns - first);
     let lines = Lines { data: b.data, origin: first * b.column_stride, line: b.column_stride, step: b.row_stride };
     // SAFETY: the columns lie in the matrix.
-    unsafe { lines.pack::<COLUMNS>(count, 0..b.rows, target) }
+    unsafe { lines.pack::<V>(V::COLUMNS, count, k, target) }
 }
 
-/// Rows of the left operand, a piece along k, zeros beyond the last row: `target` [k, 14].
-#[target_feature(enable = "avx512f")]
-pub(super) unsafe fn pack_rows(a: Matrix, rows: Range<usize>, k: Range<usize>, target: &mut [f32]) {
-    let lines = Lines { data: a.data, origin: rows.start * a.row_stride, line: a.row_stride, step: a.column_stride };
-    // SAFETY: the rows lie in the matrix.
-    unsafe { lines.pack::<ROWS>(rows.len(), k, target) }
+/// Rows of the left operand, a piece along k, zeros beyond the last row: `target` [panels, k, ROWS].
+///
+/// # Safety
+/// The processor has the instructions.
+#[inline(always)]
+pub(super) unsafe fn pack_rows<V: Lanes>(a: Matrix, rows: Range<usize>, k: Range<usize>, target: &mut [f32]) {
+    let size = V::ROWS * k.len().max(1);
+    // Rows that lie beside each other: as many panels at once as share cache lines, or every line would be loaded once a panel.
+    let at_once = if a.row_stride == 1 { (LINE / V::ROWS).max(1) } else { 1 };
+    for (first, target) in rows.clone().step_by(at_once * V::ROWS).zip(target.chunks_mut(at_once * size)) {
+        let count = (at_once * V::ROWS).min(rows.end - first);
+        let lines = Lines { data: a.data, origin: first * a.row_stride, line: a.row_stride, step: a.column_stride };
+        // SAFETY: the rows lie in the matrix.
+        unsafe { lines.pack::<V>(V::ROWS, count, k.clone(), target) }
+    }
 }
 
 /// Several lines that run along k: columns of the right operand, or rows of the left one.
@@ -33,26 +44,27 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
+    #[inline(always)]
     fn at(&self, line: usize, k: usize) -> usize {
         self.origin + line * self.line + k * self.step
     }
 
-    /// Writes `count` lines and zeros up to WIDTH: `target` [k, WIDTH].
-    #[target_feature(enable = "avx512f")]
-    unsafe fn pack<const WIDTH: usize>(&self, count: usize, k: Range<usize>, target: &mut [f32]) {
-        assert!(target.len() >= WIDTH * k.len());
+    /// Writes `count` lines and zeros up to `width`: `target` [k, width]; of lines beside each other several panels, [panels, k, width].
+    #[inline(always)]
+    unsafe fn pack<V: Lanes>(&self, width: usize, count: usize, k: Range<usize>, target: &mut [f32]) {
+        assert!(target.len() >= count.next_multiple_of(width) * k.len());
         if k.is_empty() {
             return;
         }
         assert!(self.at(count - 1, k.end - 1) < self.data.len());
         if self.line == 1 {
-            // SAFETY: the last element was found to lie in the data, and masks keep to the lines there are.
-            unsafe { self.pack_neighbours::<WIDTH>(count, k, target) }
+            // SAFETY: the last element was found to lie in the data, and counts keep to the lines there are.
+            unsafe { self.pack_neighbours::<V>(width, count, k, target) }
         } else if self.step == 1 {
             // SAFETY: as above.
-            unsafe { self.pack_transposed::<WIDTH>(count, k, target) }
+            unsafe { self.pack_transposed::<V>(width, count, k, target) }
         } else {
-            for (target, k) in target.chunks_exact_mut(WIDTH).zip(k) {
+            for (target, k) in target.chunks_exact_mut(width).zip(k) {
                 for (line, value) in target.iter_mut().enumerate() {
                     *value = if line < count { self.data[self.at(line, k)] } else { 0.0 };
                 }
@@ -60,81 +72,51 @@ impl Lines<'_> {
         }
     }
 
-    /// Lines that lie beside each other: every k is a vector or two in memory already.
-    #[target_feature(enable = "avx512f")]
-    unsafe fn pack_neighbours<const WIDTH: usize>(&self, count: usize, k: Range<usize>, target: &mut [f32]) {
-        for (target, k) in target.chunks_exact_mut(WIDTH).zip(k) {
+    /// Lines that lie beside each other: every k is a vector or two a panel in memory already.
+    #[inline(always)]
+    unsafe fn pack_neighbours<V: Lanes>(&self, width: usize, count: usize, k: Range<usize>, target: &mut [f32]) {
+        let size = width * k.len();
+        for (i, k) in k.enumerate() {
             let source = self.data.as_ptr().wrapping_add(self.at(0, k));
-            for first in (0..WIDTH).step_by(16) {
-                let (load, store) = (mask(count.saturating_sub(first)), mask(WIDTH - first));
-                // SAFETY: the masks keep the load inside the lines and the store inside the target.
-                unsafe {
-                    let values = _mm512_maskz_loadu_ps(load, source.wrapping_add(first));
-                    _mm512_mask_storeu_ps(target.as_mut_ptr().add(first), store, values);
+            for panel in (0..count).step_by(width) {
+                let target = target[panel / width * size + i * width..][..width].as_mut_ptr();
+                for first in (0..width).step_by(V::COUNT) {
+                    let there = count.saturating_sub(panel + first).min(V::COUNT).min(width - first);
+                    // SAFETY: the counts keep the load inside the lines and the store inside the target.
+                    unsafe {
+                        let values = V::load_first(source.wrapping_add(panel + first), there);
+                        values.store_first(target.add(first), V::COUNT.min(width - first));
+                    }
                 }
             }
         }
     }
 
-    /// Lines that run along memory: blocks of 16 lines by 16 elements are transposed in registers.
-    #[target_feature(enable = "avx512f")]
-    unsafe fn pack_transposed<const WIDTH: usize>(&self, count: usize, k: Range<usize>, target: &mut [f32]) {
-        for start in k.clone().step_by(16) {
-            let length = 16.min(k.end - start);
-            for first in (0..WIDTH).step_by(16) {
-                let mut block = [_mm512_setzero_ps(); 16];
-                for (i, vector) in block.iter_mut().enumerate() {
+    /// Lines that run along memory: squares of lines by elements are transposed in registers.
+    #[inline(always)]
+    unsafe fn pack_transposed<V: Lanes>(&self, width: usize, count: usize, k: Range<usize>, target: &mut [f32]) {
+        for start in k.clone().step_by(V::COUNT) {
+            let length = V::COUNT.min(k.end - start);
+            for first in (0..width).step_by(V::COUNT) {
+                // SAFETY: the processor has the instructions.
+                let mut square = unsafe { V::zero_square() };
+                for (i, vector) in square.as_mut().iter_mut().enumerate() {
                     if first + i < count {
                         let source = self.data.as_ptr().wrapping_add(self.at(first + i, start));
-                        // SAFETY: the mask keeps to the elements of this line.
-                        *vector = unsafe { _mm512_maskz_loadu_ps(mask(length), source) };
+                        // SAFETY: the count keeps to the elements of this line.
+                        *vector = unsafe { V::load_first(source, length) };
                     }
                 }
-                let block = transpose(block);
-                let store = mask(WIDTH - first);
-                for (j, vector) in block.iter().enumerate() {
+                // SAFETY: the processor has the instructions.
+                let square = unsafe { V::transpose(square) };
+                for (j, vector) in square.as_ref().iter().enumerate() {
                     if j < length {
-                        let target = target[(start - k.start + j) * WIDTH + first..].as_mut_ptr();
-                        // SAFETY: the mask keeps to this row of the target.
-                        unsafe { _mm512_mask_storeu_ps(target, store, *vector) };
+                        let target = target[(start - k.start + j) * width + first..].as_mut_ptr();
+                        // SAFETY: the count keeps to this row of the target.
+                        unsafe { vector.store_first(target, V::COUNT.min(width - first)) };
                     }
                 }
             }
         }
     }
-}
-
-/// The transpose of 16 x 16 floats: pairs, then fours, inside the quarters of the vectors, then the quarters.
-#[target_feature(enable = "avx512f")]
-#[inline]
-pub(super) fn transpose(rows: [__m512; 16]) -> [__m512; 16] {
-    let mut pairs = rows;
-    for i in (0..16).step_by(2) {
-        pairs[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
-        pairs[i + 1] = _mm512_unpackhi_ps(rows[i], rows[i + 1]);
-    }
-    // fours[4 g + c]: column c of each quarter, of the rows 4 g .. 4 g + 4.
-    let mut fours = pairs;
-    for g in (0..16).step_by(4) {
-        let double = |i: usize| _mm512_castps_pd(pairs[g + i]);
-        let single = |v: __m512d| _mm512_castpd_ps(v);
-        fours[g] = single(_mm512_unpacklo_pd(double(0), double(2)));
-        fours[g + 1] = single(_mm512_unpackhi_pd(double(0), double(2)));
-        fours[g + 2] = single(_mm512_unpacklo_pd(double(1), double(3)));
-        fours[g + 3] = single(_mm512_unpackhi_pd(double(1), double(3)));
-    }
-    // Columns c, 4 + c, 8 + c and 12 + c are quarters 0 to 3 of fours c, 4 + c, 8 + c and 12 + c.
-    let mut columns = fours;
-    for c in 0..4 {
-        let (f0, f1, f2, f3) = (fours[c], fours[4 + c], fours[8 + c], fours[12 + c]);
-        let even_low = _mm512_shuffle_f32x4::<0b10_00_10_00>(f0, f1);
-        let odd_low = _mm512_shuffle_f32x4::<0b11_01_11_01>(f0, f1);
-        let even_high = _mm512_shuffle_f32x4::<0b10_00_10_00>(f2, f3);
-        let odd_high = _mm512_shuffle_f32x4::<0b11_01_11_01>(f2, f3);
-        columns[c] = _mm512_shuffle_f32x4::<0b10_00_10_00>(even_low, even_high);
-        columns[8 + c] = _mm512_shuffle_f32x4::<0b11_01_11_01>(even_low, even_high);
-        columns[4 + c] = _mm512_shuffle_f32x4::<0b10_00_10_00>(odd_low, odd_high);
-        columns[12 + c] = _mm512_shuffle_f32x4::<0b11_01_11_01>(odd_low, odd_high);
-    }
-    columns
 }
