@@ -5,13 +5,14 @@
 use super::{Matrix, Start};
 use crate::cpu::Shared;
 use ahead::Ahead;
+use buffer::{Buffer, LEFT, RIGHT};
 use pack::{pack_columns, pack_rows};
 use rayon::prelude::*;
 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-use std::cell::Cell;
 use std::ops::Range;
 
 mod ahead;
+mod buffer;
 mod lanes;
 mod pack;
 
@@ -340,40 +341,5 @@ unsafe fn step<V: Lanes>(sums: &mut V::Sums, left: &mut *const f32, right: &mut 
         }
         *left = l.add(V::ROWS);
         *right = r.add(V::COLUMNS);
-    }
-}
-
-thread_local! {
-    static LEFT: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
-    static RIGHT: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
-}
-
-/// Memory that a thread keeps between products. It is taken out of its place, so that a product inside a task of
-/// another one finds none and makes its own.
-struct Buffer {
-    memory: Vec<f32>,
-    offset: usize,
-    length: usize,
-}
-
-impl Buffer {
-    const ALIGNMENT: usize = 64;
-
-    fn take(place: &'static std::thread::LocalKey<Cell<Vec<f32>>>, length: usize) -> Self {
-        let mut memory = place.take();
-        let padded = length + Self::ALIGNMENT / size_of::<f32>();
-        if memory.len() < padded {
-            memory = vec![0.0; padded];
-        }
-        let offset = memory.as_ptr().align_offset(Self::ALIGNMENT).min(padded - length);
-        Self { memory, offset, length }
-    }
-
-    fn floats(&mut self) -> &mut [f32] {
-        &mut self.memory[self.offset..self.offset + self.length]
-    }
-
-    fn give_back(self, place: &'static std::thread::LocalKey<Cell<Vec<f32>>>) {
-        place.set(self.memory);
     }
 }
