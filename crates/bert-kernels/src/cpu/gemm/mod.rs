@@ -150,7 +150,7 @@ unsafe fn fill_rows(out: *mut f32, row_stride: usize, rows: usize, row: &[f32]) 
 mod tests {
     use super::*;
     #[cfg(target_arch = "x86_64")]
-    use packed::{Avx2, Avx512, Lanes, Product};
+    use packed::{Avx2, Avx512, Lanes, Portable, Product};
 
     /// In f64, element by element.
     fn by_hand(before: &[f32], start: Start, scale: f32, a: Matrix, b: Matrix) -> Vec<f64> {
@@ -262,6 +262,7 @@ mod tests {
     fn packed_tiles_multiply() {
         check_packed::<Avx512>("AVX-512");
         check_packed::<Avx2>("AVX2");
+        check_packed::<Portable>("arrays");
     }
 
     /// Rows that lie apart: what is between them is not touched, and neither is what follows the last.

@@ -15,8 +15,12 @@ mod ahead;
 mod buffer;
 mod lanes;
 mod pack;
+#[cfg(test)]
+mod portable;
 
 pub(super) use lanes::{Avx2, Avx512, Lanes};
+#[cfg(test)]
+pub(super) use portable::Portable;
 
 /// Steps along k for each line that is fetched of what comes next: one every hundred cycles.
 const STEPS: usize = 4;
