@@ -36,6 +36,7 @@
 
 pub mod activation;
 pub mod attention;
+pub mod chip;
 mod cpu;
 #[cfg(any(feature = "cuda", test))]
 mod cuda;

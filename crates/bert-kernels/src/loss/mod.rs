@@ -8,6 +8,8 @@ mod reference;
 
 pub use reference::{reference, squared_error};
 
+#[cfg(feature = "cuda")]
+use crate::timing::{Part, count_product};
 use crate::{Parameter, has_fast_form, node};
 use candle_core::{Result, Tensor, bail};
 use cpu::Forward;
@@ -55,7 +57,8 @@ pub fn cross_entropy(x: &Tensor, weight: &Parameter, bias: &Parameter, labels: &
 fn forward(x: &Tensor, weight: &Parameter, bias: &Parameter, labels: &[u32]) -> Result<Forward> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(x) {
-        return cuda::forward(x, weight, bias, labels);
+        count_product(x.dim(0)?, x.dim(1)?, weight.value().dim(0)?);
+        return Part::Loss.on(x, || cuda::forward(x, weight, bias, labels));
     }
     cpu::forward(x, weight, bias, labels)
 }
@@ -63,7 +66,8 @@ fn forward(x: &Tensor, weight: &Parameter, bias: &Parameter, labels: &[u32]) -> 
 fn backward(x: &Tensor, weight: &Parameter, bias: &Parameter, d_logits: &Tensor, scale: f32) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(x) {
-        return cuda::backward(x, weight, bias, d_logits, scale);
+        count_product(2 * x.dim(0)?, x.dim(1)?, weight.value().dim(0)?);
+        return Part::Loss.on(x, || cuda::backward(x, weight, bias, d_logits, scale));
     }
     cpu::backward(x, weight, bias, d_logits, scale)
 }

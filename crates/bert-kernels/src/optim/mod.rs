@@ -6,6 +6,8 @@ pub(crate) mod cuda;
 mod reference;
 
 use crate::has_fast_form;
+#[cfg(feature = "cuda")]
+use crate::timing::Part;
 use candle_core::{Result, Tensor};
 
 /// One step of Adam with decoupled weight decay (Loshchilov & Hutter, 2019).
@@ -47,7 +49,8 @@ impl AdamWStep {
 pub fn adamw(value: &Tensor, grad: &Tensor, m: &Tensor, v: &Tensor, step: &AdamWStep) -> Result<()> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(value) {
-        return cuda::adamw(&[Update { value, grad: grad.clone(), m, v, decays: true, copy: None }], step);
+        let update = Update { value, grad: grad.clone(), m, v, decays: true, copy: None };
+        return Part::Optimizer.on(value, || cuda::adamw(&[update], step));
     }
     if has_fast_form(value) { cpu::adamw(value, grad, m, v, step) } else { reference::adamw(value, grad, m, v, step) }
 }
@@ -72,8 +75,8 @@ pub struct Update<'a> {
 /// [`adamw`] for all parameters of a model: on CUDA one launch. Weight decay is that of `step` where a parameter decays.
 pub fn adamw_all(updates: &[Update], step: &AdamWStep) -> Result<()> {
     #[cfg(feature = "cuda")]
-    if updates.first().is_some_and(|update| crate::on_cuda(update.value)) {
-        return cuda::adamw(updates, step);
+    if let Some(first) = updates.first().filter(|update| crate::on_cuda(update.value)) {
+        return Part::Optimizer.on(first.value, || cuda::adamw(updates, step));
     }
     for update in updates {
         let weight_decay = if update.decays { step.weight_decay } else { 0.0 };
@@ -86,8 +89,8 @@ pub fn adamw_all(updates: &[Update], step: &AdamWStep) -> Result<()> {
 /// for parameters that decay scaled to the norm of their value. Gradients are overwritten on CUDA.
 pub fn lamb_all(updates: &[Update], step: &AdamWStep) -> Result<()> {
     #[cfg(feature = "cuda")]
-    if updates.first().is_some_and(|update| crate::on_cuda(update.value)) {
-        return cuda::lamb(updates, step);
+    if let Some(first) = updates.first().filter(|update| crate::on_cuda(update.value)) {
+        return Part::Optimizer.on(first.value, || cuda::lamb(updates, step));
     }
     updates.iter().try_for_each(|update| reference::lamb(update, step))
 }
@@ -96,8 +99,8 @@ pub fn lamb_all(updates: &[Update], step: &AdamWStep) -> Result<()> {
 pub fn global_norm(grads: impl IntoIterator<Item = Tensor>) -> Result<f64> {
     let grads: Vec<Tensor> = grads.into_iter().collect();
     #[cfg(feature = "cuda")]
-    if grads.first().is_some_and(crate::on_cuda) {
-        return cuda::sum_of_squares(&grads).map(f64::sqrt);
+    if let Some(first) = grads.first().filter(|grad| crate::on_cuda(grad)) {
+        return Part::Optimizer.on(first, || cuda::sum_of_squares(&grads)).map(f64::sqrt);
     }
     let mut total = 0.0;
     for grad in grads {

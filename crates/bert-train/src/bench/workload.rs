@@ -37,6 +37,13 @@ pub(super) struct Input {
     targets: Targets,
 }
 
+impl Input {
+    /// Masked tokens, which the head of pre-training predicts.
+    pub fn masked(&self) -> usize {
+        self.targets.mlm
+    }
+}
+
 impl Workload {
     pub fn new(config: &BertConfig, work: Work, device: &Device) -> Result<Self> {
         let optimizer = |store: &ParameterStore| AdamW::new(&OptimizerConfig::default(), store);
@@ -88,7 +95,7 @@ impl Workload {
                 optimizer.step(model.parameters(), 1e-4)?;
             }
             Self::Encode(model) => {
-                model.hidden_states(&input.batch.sequences, &Pass::eval())?;
+                model.hidden_states(&input.batch.sequences, &Pass { train: false, ..pass })?;
             }
         }
         Ok(())

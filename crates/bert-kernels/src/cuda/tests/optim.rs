@@ -1,7 +1,6 @@
 //! Norm, AdamW and LAMB over many parameters at once, against their formulas in f64.
 
-use super::values;
-use crate::cuda::emulator;
+use super::{device, is_ready, values};
 use crate::optim::{AdamWStep, Update, cuda};
 use candle_core::{DType, Device, Result, Tensor};
 
@@ -30,8 +29,8 @@ fn step(bias_correction: bool) -> AdamWStep {
 }
 
 #[test]
-fn the_norm_of_all_gradients() -> Result<()> {
-    if !emulator::is_there() {
+pub(super) fn the_norm_of_all_gradients() -> Result<()> {
+    if !is_ready() {
         return Ok(());
     }
     let grads = tensors(1, 1.0, false)?;
@@ -48,8 +47,8 @@ fn the_norm_of_all_gradients() -> Result<()> {
 }
 
 #[test]
-fn adamw_and_lamb() -> Result<()> {
-    if !emulator::is_there() {
+pub(super) fn adamw_and_lamb() -> Result<()> {
+    if !is_ready() {
         return Ok(());
     }
     for (lamb, bias_correction) in [(false, false), (false, true), (true, true)] {
