@@ -55,6 +55,7 @@ __device__ void cross_entropy(T *logits, const float *bias, const u32 *labels, f
     }
 LOSS(float, f32)
 LOSS(bf16, bf16)
+LOSS(f16, f16)
 
 /// totals[0] = sum of losses, totals[1] = sum of hits, in a fixed order. One block.
 KERNEL sum_losses(const float *losses, const float *hits, float *totals, u32 rows) {

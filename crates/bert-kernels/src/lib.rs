@@ -8,7 +8,7 @@
 //!   every float type, and is what the fast form is tested against;
 //! - **cpu**: multi-threaded f32 with a hand-written backward that adds parameter gradients in place to
 //!   [`Parameter::grad`];
-//! - **cuda**, with the feature of that name: the project's own kernels in f32 or bf16, with parameters, their gradients and all
+//! - **cuda**, with the feature of that name: the project's own kernels in f32, bf16 or f16, with parameters, their gradients and all
 //!   sums in f32; tested on an emulation of the kernels, not yet run on a GPU.
 //!
 //! The fast form of an operation is a pair `forward` / `backward` on tensors without a graph. Several of them
@@ -59,11 +59,11 @@ pub use parameter::Parameter;
 pub use philox::truncated_normal;
 pub use spans::{Selection, Spans};
 
-/// Whether the fast forms can run on this tensor: f32 on the CPU, f32 and bf16 on a GPU of a build for CUDA.
+/// Whether the fast forms can run on this tensor: f32 on the CPU; f32, bf16 and f16 on a GPU of a build for CUDA.
 pub fn has_fast_form(x: &candle_core::Tensor) -> bool {
     match x.dtype() {
         candle_core::DType::F32 => x.device().is_cpu() || on_cuda(x),
-        candle_core::DType::BF16 => on_cuda(x),
+        candle_core::DType::BF16 | candle_core::DType::F16 => on_cuda(x),
         _ => false,
     }
 }

@@ -9,7 +9,7 @@ pub(crate) use cpu::add_column_sums;
 pub use reference::reference;
 
 #[cfg(feature = "cuda")]
-use crate::timing::{Part, count_product};
+use crate::timing::Part;
 use crate::{Parameter, has_fast_form, node};
 use candle_core::{Result, Tensor};
 use std::ops::Range;
@@ -60,7 +60,6 @@ pub fn backward_part(
 pub fn forward_part(x: &Tensor, weight: &Parameter, bias: &Parameter, outputs: Range<usize>) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(x) {
-        count_product(x.dim(0)?, x.dim(1)?, outputs.len());
         return Part::Linear.on(x, || cuda::forward_part(x, weight, bias, outputs));
     }
     cpu::forward_part(x, weight, bias, outputs)
@@ -76,7 +75,6 @@ pub fn backward_parameters(
 ) -> Result<()> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(x) {
-        count_product(x.dim(0)?, x.dim(1)?, outputs.len());
         return Part::Linear.on(x, || cuda::backward_parameters(x, weight, bias, outputs, dy));
     }
     cpu::backward_parameters(x, weight, bias, outputs, dy)
@@ -86,7 +84,6 @@ pub fn backward_parameters(
 pub fn backward_input(weight: &Parameter, outputs: Range<usize>, dy: &Tensor, onto: Option<&Tensor>) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(dy) {
-        count_product(dy.dim(0)?, outputs.len(), weight.value().dim(1)?);
         return Part::Linear.on(dy, || cuda::backward_input(weight, outputs, dy, onto));
     }
     cpu::backward_input(weight, outputs, dy, onto)

@@ -90,7 +90,11 @@ fn parameters(name: &str, shape: &[usize], salt: u64) -> Result<(Parameter, Para
 
 /// What an error may be, as a share of the largest number of the tensor.
 fn tolerance(dtype: DType) -> f64 {
-    if dtype == DType::BF16 { 0.02 } else { 2e-5 }
+    match dtype {
+        DType::BF16 => 0.02,
+        DType::F16 => 0.0025, // eight times as fine
+        _ => 2e-5,
+    }
 }
 
 #[track_caller]
@@ -105,4 +109,4 @@ fn assert_close(what: &str, ours: &Tensor, wide: &Tensor, tolerance: f64) {
     }
 }
 
-const TYPES: [DType; 2] = [DType::F32, DType::BF16];
+const TYPES: [DType; 3] = [DType::F32, DType::BF16, DType::F16];
