@@ -7,9 +7,9 @@ use bert_model::{
 };
 use candle_core::Device;
 
-use crate::config::OptimizerConfig;
+use crate::config::{OptimizerConfig, Precision};
 use crate::error::Result;
-use crate::optimizer::AdamW;
+use crate::optimizer::Optimizer;
 use crate::pretrain::{Targets, collate};
 
 /// The kind of step.
@@ -26,8 +26,8 @@ pub enum Work {
 
 /// A model, and what a step of it needs.
 pub(super) enum Workload {
-    Pretrain(BertForPreTraining, AdamW),
-    Finetune(BertForSequenceClassification, AdamW),
+    Pretrain(BertForPreTraining, Optimizer),
+    Finetune(BertForSequenceClassification, Optimizer),
     Encode(BertForPreTraining),
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Input {
 
 impl Workload {
     pub fn new(config: &BertConfig, work: Work, device: &Device) -> Result<Self> {
-        let optimizer = |store: &ParameterStore| AdamW::new(&OptimizerConfig::default(), store);
+        let optimizer = |store: &ParameterStore| Optimizer::new(&OptimizerConfig::default(), Precision::F32, store);
         Ok(match work {
             Work::Pretrain => {
                 let model = BertForPreTraining::new(config, 1, device)?;

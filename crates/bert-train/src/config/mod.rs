@@ -10,6 +10,7 @@ mod changes;
 mod checks;
 mod finetune;
 mod model;
+mod precision;
 mod pretrain;
 mod raw;
 mod schedule;
@@ -18,8 +19,9 @@ pub use builtin::{Kind, names};
 pub use changes::{changed_keys, digest};
 pub use finetune::FinetuneConfig;
 pub use model::{OPEN_VOCABULARY, model_config};
+pub use precision::Precision;
 pub use pretrain::{
     BatchUnit, CheckpointConfig, DataConfig, EvaluationConfig, Masking, MaskingConfig, PhaseConfig, PretrainConfig,
 };
 pub use raw::Raw;
-pub use schedule::{OptimizerConfig, ScheduleConfig, ScheduleKind};
+pub use schedule::{OptimizerConfig, OptimizerKind, ScheduleConfig, ScheduleKind};

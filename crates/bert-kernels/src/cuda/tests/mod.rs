@@ -2,6 +2,7 @@
 
 mod attention;
 mod layers;
+mod loss;
 mod optim;
 
 use crate::Parameter;

@@ -2,7 +2,7 @@
 
 use super::values;
 use crate::cuda::emulator;
-use crate::optim::{AdamWStep, Update, cuda};
+use crate::optim::{AdamWStep, Update, adamw_all, cuda, global_norm_and, lamb_all};
 use candle_core::{DType, Device, Result, Tensor};
 
 /// Sizes around those of a piece and of a block.
@@ -39,25 +39,42 @@ fn the_norm_of_all_gradients() -> Result<()> {
     for grad in &grads {
         wide += grad.to_vec1::<f32>()?.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>();
     }
-    let ours = cuda::sum_of_squares(&grads)?;
-    assert!((ours / wide - 1.0).abs() < 1e-6, "{ours} for {wide}");
-    assert_eq!(ours, cuda::sum_of_squares(&grads)?);
+    let scalars = [Tensor::new(3.5f32, &Device::Cpu)?, Tensor::new(-7f32, &Device::Cpu)?];
+    let (ours, read) = cuda::norm_and(&grads, &scalars, &Device::Cpu)?;
+    assert!((ours / wide.sqrt() - 1.0).abs() < 1e-6, "{ours} for {}", wide.sqrt());
+    assert_eq!(read, [3.5, -7.0]);
+    assert_eq!((ours, Vec::new()), cuda::norm_and(&grads, &[], &Device::Cpu)?);
+    // The CPU's form.
+    let (cpu, read) = global_norm_and(grads.iter().cloned(), &scalars)?;
+    assert!((cpu / wide.sqrt() - 1.0).abs() < 1e-6, "{cpu}");
+    assert_eq!(read, [3.5, -7.0]);
     grads[3].slice_set(&Tensor::new(&[f32::NAN], &Device::Cpu)?, 0, 99)?;
-    assert!(!cuda::sum_of_squares(&grads)?.is_finite());
+    assert!(!cuda::norm_and(&grads, &[], &Device::Cpu)?.0.is_finite());
     Ok(())
 }
 
+/// One form of an update rule.
+type Rule = fn(&[Update], &AdamWStep) -> Result<()>;
+
 #[test]
 fn adamw_and_lamb() -> Result<()> {
+    check("AdamW, CPU", adamw_all, false)?;
+    check("LAMB, CPU", lamb_all, true)?;
     if !emulator::is_there() {
         return Ok(());
     }
-    for (lamb, bias_correction) in [(false, false), (false, true), (true, true)] {
+    check("AdamW, CUDA", cuda::adamw, false)?;
+    check("LAMB, CUDA", cuda::lamb, true)
+}
+
+fn check(what: &str, rule: Rule, lamb: bool) -> Result<()> {
+    for (bias_correction, narrow) in [(false, DType::BF16), (true, DType::F16)] {
+        let what = format!("{what}, bias correction {bias_correction}");
         let (value, grad, m, v) =
             (tensors(1, 1.0, false)?, tensors(11, 0.1, false)?, tensors(21, 0.1, false)?, tensors(31, 0.01, true)?);
         let read = |list: &[Tensor]| list.iter().map(Tensor::to_vec1::<f32>).collect::<Result<Vec<_>>>();
         let before = [read(&value)?, read(&grad)?, read(&m)?, read(&v)?];
-        let copies = value.iter().map(|t| t.to_dtype(DType::BF16)).collect::<Result<Vec<_>>>()?;
+        let copies = value.iter().map(|t| t.to_dtype(narrow)).collect::<Result<Vec<_>>>()?;
         let updates: Vec<Update> = (0..SIZES.len())
             .map(|i| Update {
                 value: &value[i],
@@ -69,11 +86,7 @@ fn adamw_and_lamb() -> Result<()> {
             })
             .collect();
         let step = step(bias_correction);
-        if lamb {
-            cuda::lamb(&updates, &step)?
-        } else {
-            cuda::adamw(&updates, &step)?
-        }
+        rule(&updates, &step)?;
         for i in 0..SIZES.len() {
             let of = |kind: usize| before[kind][i].iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
             let (values, grads, firsts, seconds) = (of(0), of(1), of(2), of(3));
@@ -93,14 +106,19 @@ fn adamw_and_lamb() -> Result<()> {
             let ours = value[i].to_vec1::<f32>()?;
             for j in 0..SIZES[i] {
                 let wide = values[j] - 0.01 * ratio * us[j];
+                let off = (f64::from(ours[j]) - wide).abs();
+                assert!(off < 1e-6 + 1e-5 * wide.abs(), "{what}, {i}/{j}: {} for {wide}", ours[j]);
+            }
+            for (j, (m, v)) in m[i].to_vec1::<f32>()?.into_iter().zip(v[i].to_vec1::<f32>()?).enumerate() {
+                let g = 0.5 * grads[j];
+                let (wide_m, wide_v) = (0.9 * firsts[j] + 0.1 * g, 0.999 * seconds[j] + 0.001 * g * g);
                 assert!(
-                    (f64::from(ours[j]) - wide).abs() < 1e-6 + 1e-5 * wide.abs(),
-                    "lamb {lamb}, {i}/{j}: {} {wide}",
-                    ours[j]
+                    (f64::from(m) - wide_m).abs() < 1e-7 && (f64::from(v) - wide_v).abs() < 1e-8,
+                    "{what}, {i}/{j}: {m} {v}"
                 );
             }
             if i != 1 {
-                let fresh = value[i].to_dtype(DType::BF16)?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+                let fresh = value[i].to_dtype(narrow)?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
                 assert_eq!(copies[i].to_dtype(DType::F32)?.to_vec1::<f32>()?, fresh, "the copy follows");
             }
         }
