@@ -59,16 +59,28 @@ pub use parameter::Parameter;
 pub use philox::truncated_normal;
 pub use spans::{Selection, Spans};
 
-/// Whether the fast forms can run on this tensor: f32 on the CPU; f32, bf16 and f16 on a GPU of a build for CUDA.
-pub fn has_fast_form(x: &candle_core::Tensor) -> bool {
-    match x.dtype() {
-        candle_core::DType::F32 => x.device().is_cpu() || on_cuda(x),
-        candle_core::DType::BF16 | candle_core::DType::F16 => on_cuda(x),
+use candle_core::{DType, Device, Tensor};
+
+/// Whether the fast forms can run on this tensor.
+pub fn has_fast_form(x: &Tensor) -> bool {
+    computes_in(x.dtype(), x.device())
+}
+
+/// Whether the fast forms have rows of this type on this device: f32 on the CPU; f32, bf16 and f16 on a GPU of a build for CUDA.
+pub fn computes_in(dtype: DType, device: &Device) -> bool {
+    match dtype {
+        DType::F32 => device.is_cpu() || has_kernels(device),
+        DType::BF16 | DType::F16 => has_kernels(device),
         _ => false,
     }
 }
 
 /// Whether the CUDA forms apply, once a fast form does.
-fn on_cuda(x: &candle_core::Tensor) -> bool {
-    cfg!(feature = "cuda") && x.device().is_cuda()
+#[cfg(feature = "cuda")]
+fn on_cuda(x: &Tensor) -> bool {
+    has_kernels(x.device())
+}
+
+fn has_kernels(device: &Device) -> bool {
+    cfg!(feature = "cuda") && device.is_cuda()
 }

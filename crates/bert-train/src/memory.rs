@@ -70,17 +70,19 @@ impl Training<'_> {
         // Backward of a feed-forward block: three rows of each width.
         let passing = number * tokens * 3 * (hidden + inner);
 
-        // From the last layer but one, which all others wait for, to the first, where all gradients are there.
-        let tied = if masked > 0 { vocabulary * hidden } else { 0 };
-        let first_gradients = 4 * (tied + of_heads + of_layer);
+        // The peak is where the scores become gradients, or in the last layer but one, which all others wait for, or in the first,
+        // where all gradients are there.
         let all_gradients = 4 * parameters;
-        let (kept_early, kept_late) = match self.recompute {
+        let of_scores = if masked > 0 { 4 * (vocabulary * hidden + vocabulary) } else { 0 };
+        let so_far = |fresh: u64| if pass.accumulates { all_gradients } else { fresh };
+        let (kept_by_all, kept_by_one) = match self.recompute {
             false => (kept_by_last + (layers - 1) * kept_by_layer, kept_by_layer),
-            true => (kept_by_layer, kept_by_layer), // of the block that is computed again
+            true => (0, kept_by_layer), // of the block that is computed again
         };
-        let early = kept_early + if pass.accumulates { all_gradients } else { first_gradients };
-        let late = kept_late + all_gradients;
-        PROGRAM + model + nodes + head + passing + early.max(late)
+        let scores = kept_by_all + head + so_far(of_scores);
+        let last = kept_by_all.max(kept_by_one) + passing + so_far(of_scores + 4 * (2 * hidden * hidden + of_layer));
+        let first = kept_by_one + passing + all_gradients;
+        PROGRAM + model + nodes + scores.max(last).max(first)
     }
 
     /// The largest divisor of `batch` whose pass fits into `free` bytes; `size` gives the pass of a divisor, or none where a divisor

@@ -5,11 +5,11 @@ use bert_model::{
     BertConfig, BertForPreTraining, BertForSequenceClassification, ParameterStore, Pass, PretrainingBatch, Sequences,
     Targets as TaskTargets, backward,
 };
-use candle_core::Device;
 
+use super::BenchOptions;
 use crate::config::OptimizerConfig;
 use crate::error::Result;
-use crate::optimizer::AdamW;
+use crate::optimizer::Optimizer;
 use crate::pretrain::{Targets, collate};
 
 /// The kind of step.
@@ -26,8 +26,8 @@ pub enum Work {
 
 /// A model, and what a step of it needs.
 pub(super) enum Workload {
-    Pretrain(BertForPreTraining, AdamW),
-    Finetune(BertForSequenceClassification, AdamW),
+    Pretrain(BertForPreTraining, Optimizer),
+    Finetune(BertForSequenceClassification, Optimizer),
     Encode(BertForPreTraining),
 }
 
@@ -45,8 +45,9 @@ impl Input {
 }
 
 impl Workload {
-    pub fn new(config: &BertConfig, work: Work, device: &Device) -> Result<Self> {
-        let optimizer = |store: &ParameterStore| AdamW::new(&OptimizerConfig::default(), store);
+    pub fn new(config: &BertConfig, options: &BenchOptions) -> Result<Self> {
+        let BenchOptions { work, precision, device, .. } = options;
+        let optimizer = |store: &ParameterStore| Optimizer::new(&OptimizerConfig::default(), *precision, store);
         Ok(match work {
             Work::Pretrain => {
                 let model = BertForPreTraining::new(config, 1, device)?;
@@ -79,19 +80,19 @@ impl Workload {
         Input { batch: collate(&examples), targets: Targets::of(&examples) }
     }
 
-    /// One step; encoding has a pass of its own.
+    /// One step; encoding leaves dropout and the graph out.
     pub fn step(&mut self, input: &Input, pass: Pass) -> Result<()> {
         match self {
             Self::Pretrain(model, optimizer) => {
                 let parts = model.loss(&input.batch, &pass)?;
-                backward(&input.targets.normalise(&parts)?, model.parameters())?;
+                backward(&optimizer.scaled(input.targets.normalise(&parts)?)?, model.parameters())?;
                 optimizer.step(model.parameters(), 1e-4)?;
             }
             Self::Finetune(model, optimizer) => {
                 let sequences: &Sequences = &input.batch.sequences;
                 let classes = input.batch.next_sentence_labels.clone();
                 let part = model.loss(sequences, &TaskTargets::Classes(classes), &pass)?;
-                backward(&(&part.sum / part.weight)?, model.parameters())?;
+                backward(&optimizer.scaled((&part.sum / part.weight)?)?, model.parameters())?;
                 optimizer.step(model.parameters(), 1e-4)?;
             }
             Self::Encode(model) => {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::builtin::Kind;
 use super::checks::Checks;
 use super::micro_batch::MicroBatch;
+use super::precision::Precision;
 use super::raw::Raw;
 use super::schedule::{OptimizerConfig, ScheduleKind};
 use crate::error::Result;
@@ -27,11 +28,14 @@ pub struct FinetuneConfig {
     /// quarter more time, the same results.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recompute: bool,
+    /// In what type training computes: `f32`, `tf32`, `bf16` or `f16`; all but the first need CUDA.
+    #[serde(default, skip_serializing_if = "Precision::is_f32")]
+    pub precision: Precision,
     /// Longest input in tokens; longer pairs lose tokens from their longer side.
     pub max_seq_len: usize,
     /// Dropout on hidden states and attention probabilities.
     pub dropout: f64,
-    /// AdamW.
+    /// AdamW or LAMB.
     #[serde(default)]
     pub optimizer: OptimizerConfig,
     /// Learning rate over time.

@@ -21,9 +21,10 @@ pub use changes::{changed_keys, digest};
 pub use finetune::FinetuneConfig;
 pub use micro_batch::MicroBatch;
 pub use model::{OPEN_VOCABULARY, model_config};
+pub use precision::Precision;
 pub use pretrain::{
     BatchUnit, CheckpointConfig, DataConfig, EvaluationConfig, Masking, MaskingConfig, PhaseConfig, PretrainConfig,
 };
 pub use precision::Precision;
 pub use raw::Raw;
-pub use schedule::{OptimizerConfig, ScheduleConfig, ScheduleKind};
+pub use schedule::{OptimizerConfig, OptimizerKind, ScheduleConfig, ScheduleKind};

@@ -10,6 +10,7 @@ use super::builtin::Kind;
 use super::checks::Checks;
 use super::micro_batch::MicroBatch;
 use super::model;
+use super::precision::Precision;
 use super::raw::Raw;
 use super::schedule::{OptimizerConfig, ScheduleConfig};
 use crate::error::Result;
@@ -25,12 +26,15 @@ pub struct PretrainConfig {
     /// weights. Its vocabulary may have grown since (`bert-data vocab --extend`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<String>,
+    /// In what type training computes: `f32`, `tf32`, `bf16` or `f16`; all but the first need CUDA.
+    #[serde(default, skip_serializing_if = "Precision::is_f32")]
+    pub precision: Precision,
     /// Where the text comes from and how examples are made of it.
     pub data: DataConfig,
     /// What is masked.
     #[serde(default)]
     pub masking: MaskingConfig,
-    /// AdamW.
+    /// AdamW or LAMB.
     #[serde(default)]
     pub optimizer: OptimizerConfig,
     /// Learning rate over time, all phases together.

@@ -4,7 +4,7 @@ use bert_data::tokenizer::Tokenizer;
 use candle_core::Device;
 
 use super::data::settle_vocabulary;
-use crate::config::{BatchUnit, MicroBatch, PhaseConfig, Precision, PretrainConfig};
+use crate::config::{BatchUnit, MicroBatch, PhaseConfig, PretrainConfig};
 use crate::error::Result;
 use crate::memory::{PassSize, Training, free};
 
@@ -32,12 +32,12 @@ pub(super) fn settle(
     }
     let model = settle_vocabulary(&config.model, tokenizer)?;
     let free = free(device)?;
-    let rate = config.masking.rate;
+    let (rate, precision) = (config.masking.rate, config.precision);
     for (index, phase) in config.phase.iter_mut().enumerate() {
         if phase.micro_batch != Some(MicroBatch::Auto) {
             continue;
         }
-        let training = Training { model: &model, precision: Precision::F32, recompute: phase.recompute };
+        let training = Training { model: &model, precision, recompute: phase.recompute };
         let key = format!("phase.{index}.micro_batch");
         let found = training.largest_pass(&key, phase.batch, free, |micro| pass_size(phase, rate, micro))?;
         if !quiet {

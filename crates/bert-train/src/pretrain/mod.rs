@@ -64,9 +64,10 @@ pub struct RunOptions {
 /// Runs a configuration to its end, from the beginning or from a checkpoint.
 ///
 /// # Errors
-/// A folder that is not this run's, text that cannot be built into examples, a damaged checkpoint, an interruption.
+/// A device without the precision asked for, a folder that is not this run's, text that cannot be built into examples, a damaged checkpoint, an interruption.
 /// Nothing that stood in the output folder before is overwritten.
 pub fn pretrain(config: PretrainConfig, options: &RunOptions) -> Result<Report> {
+    config.precision.set_up(&options.device)?;
     let mut folder = RunFolder::open(&options.output, &options.resume, config)?;
     let mut config = folder.config().clone();
     // A run that goes on has its weights, and the model it began from may be gone.

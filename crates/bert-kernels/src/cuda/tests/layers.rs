@@ -1,9 +1,9 @@
-//! Dropout, layer norm, activations, linear maps, cross-entropy, embeddings.
+//! Dropout, layer norm, activations, linear maps, embeddings.
 
 use super::{Rows, TYPES, and_random, assert_close, device, is_ready, parameters, tolerance, values};
 use crate::embedding::{self, Lookup};
 use crate::norm::{self, LayerNorm};
-use crate::{Activation, Dropout, activation, dropout, linear, loss};
+use crate::{Activation, Dropout, activation, dropout, linear};
 use candle_core::{DType, Device, Result, Tensor};
 
 #[test]
@@ -144,52 +144,6 @@ pub(super) fn linear_maps_and_ranges_of_their_outputs() -> Result<()> {
             assert_close("dx onto x", &sum, &(of(&x.wide)? + x.wide.as_tensor())?, tolerance);
         }
     }
-    Ok(())
-}
-
-#[test]
-pub(super) fn cross_entropy_over_a_vocabulary() -> Result<()> {
-    if !is_ready() {
-        return Ok(());
-    }
-    for dtype in TYPES {
-        let cases = [(1, 4, 2), (7, 16, 101), (40, 8, 3001)];
-        for (rows, hidden, classes) in and_random(cases, |draw| (draw.size(20), 1 + draw.below(30), 1 + draw.size(700))) {
-            let (weight, wide_weight) = parameters("weight", &[classes, hidden], 1)?;
-            let (bias, wide_bias) = parameters("bias", &[classes], 2)?;
-            let x = Rows::new(&[rows, hidden], 3, dtype)?;
-            let labels: Vec<u32> = (0..rows).map(|i| (i * 37 % classes) as u32).collect();
-            let ours = loss::cuda::forward(&x.of_type, &weight, &bias, &labels)?;
-            let wide = loss::reference(x.wide.as_tensor(), &wide_weight, &wide_bias, &labels)?;
-            let sum = wide.sum.to_scalar::<f64>()?;
-            assert!((ours.sum - sum).abs() < tolerance(dtype) * sum, "{dtype:?}: {} for {sum}", ours.sum);
-            if dtype == DType::F32 {
-                assert_eq!(ours.correct, wide.correct);
-            }
-            let dx = loss::cuda::backward(&x.of_type, &weight, &bias, &ours.d_logits, 0.25)?;
-            let grads = (wide.sum * 0.25)?.backward()?;
-            let of = |t: &Tensor| grads.get(t).cloned().map_or_else(|| t.zeros_like(), Ok);
-            let tolerance = tolerance(dtype);
-            assert_close("dx", &dx, &of(&x.wide)?, tolerance);
-            assert_close("d weight", &weight.grad(), &of(wide_weight.value())?, tolerance);
-            assert_close("d bias", &bias.grad(), &of(wide_bias.value())?, tolerance);
-        }
-    }
-    Ok(())
-}
-
-/// Equal scores: the first class counts, as on the CPU.
-#[test]
-pub(super) fn of_equal_scores_the_first_is_the_guess() -> Result<()> {
-    if !is_ready() {
-        return Ok(());
-    }
-    let (weight, _) = parameters("weight", &[700, 2], 1)?;
-    let (bias, _) = parameters("bias", &[700], 2)?;
-    weight.set(&weight.value().zeros_like()?)?;
-    bias.set(&bias.value().zeros_like()?)?;
-    let x = Tensor::ones((3, 2), DType::F32, &device())?;
-    assert_eq!(loss::cuda::forward(&x, &weight, &bias, &[0, 1, 699])?.correct, 1);
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 
 mod attention;
 mod layers;
+mod loss;
 #[cfg(feature = "cuda")]
 mod on_gpu;
 mod optim;

@@ -41,5 +41,6 @@ on_gpu! {
     attention: sequences_of_all_lengths, selected_rows, heads_beyond_the_kernels_are_refused;
     layers: masks_are_those_of_the_cpu, layer_norm_with_dropout_and_residual, activations_with_a_bias,
         linear_maps_and_ranges_of_their_outputs, embeddings_and_their_gradients_by_sorting;
+    loss: cross_entropy_over_a_vocabulary, scores_of_any_size, of_equal_scores_the_first_is_the_guess;
     optim: the_norm_of_all_gradients, adamw_and_lamb;
 }
