@@ -25,6 +25,5 @@ pub use precision::Precision;
 pub use pretrain::{
     BatchUnit, CheckpointConfig, DataConfig, EvaluationConfig, Masking, MaskingConfig, PhaseConfig, PretrainConfig,
 };
-pub use precision::Precision;
 pub use raw::Raw;
 pub use schedule::{OptimizerConfig, OptimizerKind, ScheduleConfig, ScheduleKind};
