@@ -55,3 +55,4 @@ __device__ void activation_backward(const T *x, const float *bias, const T *dy, 
     }
 ACTIVATION(float, f32)
 ACTIVATION(bf16, bf16)
+ACTIVATION(f16, f16)

@@ -20,9 +20,13 @@ typedef unsigned char u8;
 constexpr u32 WARP = 32;
 constexpr u32 ALL_LANES = 0xFFFFFFFFu;
 
-// ---- numbers: storage in float or bf16, arithmetic in float ----
+// ---- numbers: storage in float, bf16 or f16, arithmetic in float ----
 
 struct bf16 {
+    u16 bits;
+};
+
+struct f16 {
     u16 bits;
 };
 
@@ -36,7 +40,8 @@ __device__ __forceinline__ float bits_to_float(u32 bits) {
 #endif
 }
 
-/// Rounds to nearest, ties to even.
+// Both round to nearest, ties to even.
+
 __device__ __forceinline__ u16 float_to_bf16_bits(float value) {
 #ifdef __CUDACC__
     u16 bits;
@@ -50,10 +55,37 @@ __device__ __forceinline__ u16 float_to_bf16_bits(float value) {
 #endif
 }
 
-__device__ __forceinline__ float load(const float *p) { return *p; }
-__device__ __forceinline__ float load(const bf16 *p) { return bits_to_float(static_cast<u32>(p->bits) << 16); }
-__device__ __forceinline__ void store(float *p, float value) { *p = value; }
-__device__ __forceinline__ void store(bf16 *p, float value) { p->bits = float_to_bf16_bits(value); }
+/// Beyond 65,504, by rounding, lies infinity: the scaler of losses looks for it.
+__device__ __forceinline__ u16 float_to_f16_bits(float value) {
+#ifdef __CUDACC__
+    u16 bits;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+    return bits;
+#else
+    return host_float_to_f16_bits(value);
+#endif
+}
+
+__device__ __forceinline__ float f16_bits_to_float(u16 bits) {
+#ifdef __CUDACC__
+    float value;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
+    return value;
+#else
+    return host_f16_bits_to_float(bits);
+#endif
+}
+
+__device__ __forceinline__ float widen(float value) { return value; }
+__device__ __forceinline__ float widen(bf16 value) { return bits_to_float(static_cast<u32>(value.bits) << 16); }
+__device__ __forceinline__ float widen(f16 value) { return f16_bits_to_float(value.bits); }
+template <typename T> __device__ __forceinline__ T narrow(float value);
+template <> __device__ __forceinline__ float narrow<float>(float value) { return value; }
+template <> __device__ __forceinline__ bf16 narrow<bf16>(float value) { return {float_to_bf16_bits(value)}; }
+template <> __device__ __forceinline__ f16 narrow<f16>(float value) { return {float_to_f16_bits(value)}; }
+
+template <typename T> __device__ __forceinline__ float load(const T *p) { return widen(*p); }
+template <typename T> __device__ __forceinline__ void store(T *p, float value) { *p = narrow<T>(value); }
 
 // ---- sums over the lanes of a warp, the same in every lane ----
 

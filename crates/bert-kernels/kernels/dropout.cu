@@ -17,3 +17,4 @@ __device__ void apply_dropout(const T *x, T *y, u32 rows, u32 width, const Dropo
     }
 DROPOUT(float, f32)
 DROPOUT(bf16, bf16)
+DROPOUT(f16, f16)

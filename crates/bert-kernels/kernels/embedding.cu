@@ -82,3 +82,4 @@ __device__ void scatter_add(const Chunk *chunks, const u32 *order, const T *sour
     }
 EMBEDDING(float, f32)
 EMBEDDING(bf16, bf16)
+EMBEDDING(f16, f16)

@@ -29,6 +29,7 @@ __device__ void column_sums(const T *x, float *partial, u32 rows, u32 width, u32
     }
 LINEAR(float, f32)
 LINEAR(bf16, bf16)
+LINEAR(f16, f16)
 
 /// target[i] += scale * (sum over the blocks, in their order, of partial[block * stride + offset + i]).
 KERNEL add_partials(const float *partial, float *target, u32 count, u32 blocks, u32 stride, u32 offset, float scale) {

@@ -88,3 +88,4 @@ __device__ void norm_backward(const T *dy, const T *normed, const float *inverse
     }
 NORM(float, f32)
 NORM(bf16, bf16)
+NORM(f16, f16)

@@ -8,7 +8,7 @@
 //!   every float type, and is what the fast form is tested against;
 //! - **cpu**: multi-threaded f32 with a hand-written backward that adds parameter gradients in place to
 //!   [`Parameter::grad`];
-//! - **cuda**, with the feature of that name: the project's own kernels in f32 or bf16, with parameters, their gradients and all
+//! - **cuda**, with the feature of that name: the project's own kernels in f32, bf16 or f16, with parameters, their gradients and all
 //!   sums in f32; tested on an emulation of the kernels, not yet run on a GPU.
 //!
 //! The fast form of an operation is a pair `forward` / `backward` on tensors without a graph. Several of them
@@ -36,6 +36,7 @@
 
 pub mod activation;
 pub mod attention;
+pub mod chip;
 mod cpu;
 #[cfg(any(feature = "cuda", test))]
 mod cuda;

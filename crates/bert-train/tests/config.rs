@@ -87,6 +87,8 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("masking.kind=permutation", "masking.kind", "two streams of attention"),
     ("phase.0.micro_batch=5", "phase.0.batch", "not a multiple of micro_batch 5"),
     ("phase.0.micro_batch=0", "phase.0.micro_batch", "0 is too few"),
+    ("phase.0.micro_batch=most", "phase.0.micro_batch", "a number or \"auto\""),
+    ("phase.0.micro_batch=-1", "phase.0.micro_batch", "a number or \"auto\""),
     ("phase.7.steps=1", "phase.7.steps", "items 0 to 1"),
     ("phase=[]", "phase", "there is no phase"),
     ("data.input=[]", "data.input", "there is no input"),
@@ -153,7 +155,9 @@ fn only_keys_that_the_weights_depend_on_count_as_changes() {
 
 #[test]
 fn a_resolved_configuration_written_as_toml_resolves_to_itself() {
-    let config = load(&["optimizer.lr=5e-4", "model.hidden_dropout_prob=0.2"]).unwrap();
+    let settings =
+        ["optimizer.lr=5e-4", "model.hidden_dropout_prob=0.2", "phase.0.micro_batch=8", "phase.1.micro_batch=auto"];
+    let config = load(&settings).unwrap();
     let text = toml::to_string(&config).unwrap();
     let again = PretrainConfig::resolve(Raw::parse(&text, "config.toml".into()).unwrap()).unwrap();
     assert_eq!(config, again);

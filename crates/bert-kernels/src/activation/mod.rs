@@ -7,6 +7,8 @@ mod reference;
 
 pub use reference::reference;
 
+#[cfg(feature = "cuda")]
+use crate::timing::Part;
 use crate::{has_fast_form, node};
 use candle_core::{Result, Tensor};
 
@@ -35,7 +37,7 @@ pub fn activation(x: &Tensor, kind: Activation) -> Result<Tensor> {
 pub fn forward(x: &Tensor, kind: Activation) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(x) {
-        return cuda::forward(x, None, kind);
+        return Part::Activation.on(x, || cuda::forward(x, None, kind));
     }
     cpu::forward(x, kind)
 }
@@ -44,7 +46,7 @@ pub fn forward(x: &Tensor, kind: Activation) -> Result<Tensor> {
 pub fn backward(x: &Tensor, dy: &Tensor, kind: Activation) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(x) {
-        return cuda::backward(x, None, dy, kind);
+        return Part::Activation.on(x, || cuda::backward(x, None, dy, kind));
     }
     cpu::backward(x, dy, kind)
 }
@@ -53,7 +55,7 @@ pub fn backward(x: &Tensor, dy: &Tensor, kind: Activation) -> Result<Tensor> {
 pub fn forward_and_backward(x: &Tensor, dy: &Tensor, kind: Activation) -> Result<(Tensor, Tensor)> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(x) {
-        return cuda::forward_and_backward(x, None, dy, kind);
+        return Part::Activation.on(x, || cuda::forward_and_backward(x, None, dy, kind));
     }
     cpu::forward_and_backward(x, dy, kind)
 }

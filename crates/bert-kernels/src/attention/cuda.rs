@@ -1,4 +1,4 @@
-//! Two forms: bf16 in heads of a multiple of 16 columns on the tensor cores, everything else in float arithmetic.
+//! Two forms: bf16 and f16 in heads of a multiple of 16 columns on the tensor cores, everything else in float arithmetic.
 
 use super::Saved;
 use super::operands::Operands;
@@ -42,7 +42,7 @@ impl Kernels {
         };
         match self {
             Self::Plain => typed(&format!("attention_{part}"), dtype),
-            Self::Tensor(size) => Ok(format!("attention_tensor_{part}_{size}")),
+            Self::Tensor(size) => typed(&format!("attention_tensor_{part}_{size}"), dtype),
         }
     }
 
@@ -75,7 +75,7 @@ impl Operands {
     pub(crate) fn kernels(&self) -> Result<Kernels> {
         let size = self.sizes.0;
         let aligned = address(&self.queries)?.is_multiple_of(16) && address(&self.memory)?.is_multiple_of(16);
-        let tensor = self.queries.dtype() == DType::BF16 && size.is_multiple_of(16) && size <= LARGEST_HEAD && aligned;
+        let tensor = self.queries.dtype() != DType::F32 && size.is_multiple_of(16) && size <= LARGEST_HEAD && aligned;
         Ok(if tensor { Kernels::Tensor(size.next_multiple_of(32) as u32) } else { Kernels::Plain })
     }
 

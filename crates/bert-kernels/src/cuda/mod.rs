@@ -5,9 +5,12 @@
 //! compiler and the chip is tested without a GPU.
 
 #[cfg(feature = "cuda")]
+mod blas;
+#[cfg(feature = "cuda")]
 mod driver;
 #[cfg(test)]
 mod emulator;
+pub(crate) mod product;
 #[cfg(test)]
 mod tests;
 
@@ -140,6 +143,7 @@ pub(crate) fn address(t: &Tensor) -> Result<u64> {
         Storage::Cpu(CpuStorage::F32(values)) => values.as_ptr() as u64,
         Storage::Cpu(CpuStorage::F64(values)) => values.as_ptr() as u64,
         Storage::Cpu(CpuStorage::BF16(values)) => values.as_ptr() as u64,
+        Storage::Cpu(CpuStorage::F16(values)) => values.as_ptr() as u64,
         Storage::Cpu(CpuStorage::U32(values)) => values.as_ptr() as u64,
         _ => bail!("a kernel takes no {:?}", t.dtype()),
     };
@@ -173,7 +177,8 @@ pub(crate) fn typed(kernel: &str, dtype: DType) -> Result<String> {
     match dtype {
         DType::F32 => Ok(format!("{kernel}_f32")),
         DType::BF16 => Ok(format!("{kernel}_bf16")),
-        other => bail!("{kernel}: rows are f32 or bf16, not {other:?}"),
+        DType::F16 => Ok(format!("{kernel}_f16")),
+        other => bail!("{kernel}: rows are f32, bf16 or f16, not {other:?}"),
     }
 }
 

@@ -1,19 +1,17 @@
 use crate::Parameter;
-use crate::cuda::{Argument, Grid, THREADS, add_partials, add_scaled, at, empty, launch, typed};
+use crate::cuda::product::{Factor, multiply, multiply_onto};
+use crate::cuda::{Argument, Grid, THREADS, add_partials, at, empty, launch, typed};
 use candle_core::{DType, Result, Tensor};
 use std::ops::Range;
 
-/// Rows `outputs` of the weight in the type of the activations.
+/// Rows `outputs` of the weight, or that part of the bias, in the type of the activations.
 pub(crate) fn weight_rows(weight: &Parameter, outputs: &Range<usize>, dtype: DType) -> Result<Tensor> {
     weight.value_as(dtype)?.narrow(0, outputs.start, outputs.len())
 }
 
 pub(crate) fn forward_part(x: &Tensor, weight: &Parameter, bias: &Parameter, outputs: Range<usize>) -> Result<Tensor> {
-    let y = x.matmul(&weight_rows(weight, &outputs, x.dtype())?.t()?)?;
-    let bias = bias.value().detach().narrow(0, outputs.start, outputs.len())?;
-    let arguments = [at(&y)?, at(&bias)?, Argument::U64(y.elem_count() as u64), Argument::U32(outputs.len() as u32)];
-    launch(x.device(), "linear", &typed("add_bias", x.dtype())?, Grid::striding(y.elem_count()), &arguments)?;
-    Ok(y)
+    let (weight, bias) = (weight_rows(weight, &outputs, x.dtype())?, weight_rows(bias, &outputs, x.dtype())?);
+    multiply(Factor::plain(x), Factor::turned(&weight), Some(&bias))
 }
 
 pub(crate) fn backward_parameters(
@@ -24,7 +22,13 @@ pub(crate) fn backward_parameters(
     dy: &Tensor,
 ) -> Result<()> {
     add_column_sums(dy, &bias.grad().narrow(0, outputs.start, outputs.len())?, 1.0)?;
-    add_scaled(&weight.grad().narrow(0, outputs.start, outputs.len())?, &dy.t()?.matmul(x)?, 1.0)
+    backward_weight(x, weight, outputs, dy)
+}
+
+/// The gradient of the weight alone, straight into its f32.
+pub(crate) fn backward_weight(x: &Tensor, weight: &Parameter, outputs: Range<usize>, dy: &Tensor) -> Result<()> {
+    let gradient = weight.grad().narrow(0, outputs.start, outputs.len())?;
+    multiply_onto(&gradient, 1.0, Factor::turned(dy), Factor::plain(x))
 }
 
 pub(crate) fn backward_input(
@@ -33,8 +37,11 @@ pub(crate) fn backward_input(
     dy: &Tensor,
     onto: Option<&Tensor>,
 ) -> Result<Tensor> {
-    let dx = dy.matmul(&weight_rows(weight, &outputs, dy.dtype())?)?;
-    onto.map_or(Ok(dx.clone()), |onto| onto + &dx)
+    let weight = weight_rows(weight, &outputs, dy.dtype())?;
+    match onto {
+        Some(dx) => multiply_onto(dx, 1.0, Factor::plain(dy), Factor::plain(&weight)).map(|()| dx.clone()),
+        None => multiply(Factor::plain(dy), Factor::plain(&weight), None),
+    }
 }
 
 /// `sums += scale * (sum over the rows of x [T, H])`, sums [H] in f32; the same bits on every run.

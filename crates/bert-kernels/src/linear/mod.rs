@@ -8,6 +8,8 @@ mod reference;
 pub(crate) use cpu::add_column_sums;
 pub use reference::reference;
 
+#[cfg(feature = "cuda")]
+use crate::timing::Part;
 use crate::{Parameter, has_fast_form, node};
 use candle_core::{Result, Tensor};
 use std::ops::Range;
@@ -58,7 +60,7 @@ pub fn backward_part(
 pub fn forward_part(x: &Tensor, weight: &Parameter, bias: &Parameter, outputs: Range<usize>) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(x) {
-        return cuda::forward_part(x, weight, bias, outputs);
+        return Part::Linear.on(x, || cuda::forward_part(x, weight, bias, outputs));
     }
     cpu::forward_part(x, weight, bias, outputs)
 }
@@ -73,7 +75,7 @@ pub fn backward_parameters(
 ) -> Result<()> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(x) {
-        return cuda::backward_parameters(x, weight, bias, outputs, dy);
+        return Part::Linear.on(x, || cuda::backward_parameters(x, weight, bias, outputs, dy));
     }
     cpu::backward_parameters(x, weight, bias, outputs, dy)
 }
@@ -82,7 +84,7 @@ pub fn backward_parameters(
 pub fn backward_input(weight: &Parameter, outputs: Range<usize>, dy: &Tensor, onto: Option<&Tensor>) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(dy) {
-        return cuda::backward_input(weight, outputs, dy, onto);
+        return Part::Linear.on(dy, || cuda::backward_input(weight, outputs, dy, onto));
     }
     cpu::backward_input(weight, outputs, dy, onto)
 }

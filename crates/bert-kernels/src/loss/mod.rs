@@ -8,6 +8,8 @@ mod reference;
 
 pub use reference::{reference, squared_error};
 
+#[cfg(feature = "cuda")]
+use crate::timing::Part;
 use crate::{Parameter, has_fast_form, node};
 use candle_core::{Result, Tensor, bail};
 use std::sync::{Mutex, PoisonError};
@@ -65,7 +67,7 @@ pub fn cross_entropy(x: &Tensor, weight: &Parameter, bias: &Parameter, labels: &
 fn forward(x: &Tensor, weight: &Parameter, bias: &Parameter, labels: &[u32]) -> Result<Forward> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(x) {
-        return cuda::forward(x, weight, bias, labels);
+        return Part::Loss.on(x, || cuda::forward(x, weight, bias, labels));
     }
     cpu::forward(x, weight, bias, labels)
 }
@@ -74,7 +76,7 @@ fn forward(x: &Tensor, weight: &Parameter, bias: &Parameter, labels: &[u32]) -> 
 fn backward(x: &Tensor, weight: &Parameter, bias: &Parameter, d_logits: &Tensor, d_sum: &Tensor) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(x) {
-        return cuda::backward(x, weight, bias, d_logits, d_sum);
+        return Part::Loss.on(x, || cuda::backward(x, weight, bias, d_logits, d_sum));
     }
     cpu::backward(x, weight, bias, d_logits, d_sum.to_scalar::<f32>()?)
 }

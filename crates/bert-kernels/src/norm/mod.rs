@@ -8,6 +8,8 @@ mod reference;
 pub use cpu::{Gradients, Saved};
 pub use reference::reference;
 
+#[cfg(feature = "cuda")]
+use crate::timing::Part;
 use crate::{Dropout, Parameter, has_fast_form, node};
 use candle_core::{Result, Tensor};
 
@@ -41,7 +43,7 @@ pub fn forward(
 ) -> Result<(Tensor, Saved)> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(x) {
-        return cuda::forward(x, residual, norm, dropout);
+        return Part::Norm.on(x, || cuda::forward(x, residual, norm, dropout));
     }
     cpu::forward(x, residual, norm, dropout)
 }
@@ -50,7 +52,7 @@ pub fn forward(
 pub fn backward(dy: &Tensor, saved: &Saved, norm: &LayerNorm, dropout: Option<Dropout>) -> Result<Gradients> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(dy) {
-        return cuda::backward(dy, saved, norm, dropout);
+        return Part::Norm.on(dy, || cuda::backward(dy, saved, norm, dropout));
     }
     cpu::backward(dy, saved, norm, dropout)
 }

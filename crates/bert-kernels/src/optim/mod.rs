@@ -7,6 +7,8 @@ mod reference;
 
 use crate::has_fast_form;
 use crate::storage::copy_into;
+#[cfg(feature = "cuda")]
+use crate::timing::Part;
 use candle_core::{Result, Tensor};
 
 /// One step of Adam with decoupled weight decay (Loshchilov & Hutter, 2019).
@@ -48,7 +50,8 @@ impl AdamWStep {
 pub fn adamw(value: &Tensor, grad: &Tensor, m: &Tensor, v: &Tensor, step: &AdamWStep) -> Result<()> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(value) {
-        return cuda::adamw(&[Update { value, grad: grad.clone(), m, v, decays: true, copy: None }], step);
+        let update = Update { value, grad: grad.clone(), m, v, decays: true, copy: None };
+        return Part::Optimizer.on(value, || cuda::adamw(&[update], step));
     }
     if has_fast_form(value) { cpu::adamw(value, grad, m, v, step) } else { reference::adamw(value, grad, m, v, step) }
 }
@@ -83,8 +86,8 @@ impl Update<'_> {
 /// [`adamw`] for all parameters of a model: on CUDA one launch. Weight decay is that of `step` where a parameter decays.
 pub fn adamw_all(updates: &[Update], step: &AdamWStep) -> Result<()> {
     #[cfg(feature = "cuda")]
-    if updates.first().is_some_and(|update| crate::on_cuda(update.value)) {
-        return cuda::adamw(updates, step);
+    if let Some(first) = updates.first().filter(|update| crate::on_cuda(update.value)) {
+        return Part::Optimizer.on(first.value, || cuda::adamw(updates, step));
     }
     for update in updates {
         let weight_decay = if update.decays { step.weight_decay } else { 0.0 };
@@ -98,8 +101,8 @@ pub fn adamw_all(updates: &[Update], step: &AdamWStep) -> Result<()> {
 /// for parameters that decay scaled to the norm of their value. The fast forms overwrite the gradients.
 pub fn lamb_all(updates: &[Update], step: &AdamWStep) -> Result<()> {
     #[cfg(feature = "cuda")]
-    if updates.first().is_some_and(|update| crate::on_cuda(update.value)) {
-        return cuda::lamb(updates, step);
+    if let Some(first) = updates.first().filter(|update| crate::on_cuda(update.value)) {
+        return Part::Optimizer.on(first.value, || cuda::lamb(updates, step));
     }
     for update in updates {
         if has_fast_form(update.value) {
@@ -129,7 +132,7 @@ pub fn global_norm_and(grads: impl IntoIterator<Item = Tensor>, scalars: &[Tenso
     let grads: Vec<Tensor> = grads.into_iter().collect();
     #[cfg(feature = "cuda")]
     if let Some(first) = grads.first().filter(|grad| crate::on_cuda(grad)) {
-        return cuda::norm_and(&grads, scalars, first.device());
+        return Part::Optimizer.on(first, || cuda::norm_and(&grads, scalars, first.device()));
     }
     let mut total = 0.0;
     for grad in &grads {

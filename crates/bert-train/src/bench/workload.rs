@@ -37,9 +37,16 @@ pub(super) struct Input {
     targets: Targets,
 }
 
+impl Input {
+    /// Masked tokens, which the head of pre-training predicts.
+    pub fn masked(&self) -> usize {
+        self.targets.mlm
+    }
+}
+
 impl Workload {
-    pub fn new(config: &BertConfig, work: Work, device: &Device) -> Result<Self> {
-        let optimizer = |store: &ParameterStore| Optimizer::new(&OptimizerConfig::default(), Precision::F32, store);
+    pub fn new(config: &BertConfig, work: Work, precision: Precision, device: &Device) -> Result<Self> {
+        let optimizer = |store: &ParameterStore| Optimizer::new(&OptimizerConfig::default(), precision, store);
         Ok(match work {
             Work::Pretrain => {
                 let model = BertForPreTraining::new(config, 1, device)?;
@@ -77,18 +84,18 @@ impl Workload {
         match self {
             Self::Pretrain(model, optimizer) => {
                 let parts = model.loss(&input.batch, &pass)?;
-                backward(&input.targets.normalise(&parts)?, model.parameters())?;
+                backward(&optimizer.scaled(input.targets.normalise(&parts)?)?, model.parameters())?;
                 optimizer.step(model.parameters(), 1e-4)?;
             }
             Self::Finetune(model, optimizer) => {
                 let sequences: &Sequences = &input.batch.sequences;
                 let classes = input.batch.next_sentence_labels.clone();
                 let part = model.loss(sequences, &TaskTargets::Classes(classes), &pass)?;
-                backward(&(&part.sum / part.weight)?, model.parameters())?;
+                backward(&optimizer.scaled((&part.sum / part.weight)?)?, model.parameters())?;
                 optimizer.step(model.parameters(), 1e-4)?;
             }
             Self::Encode(model) => {
-                model.hidden_states(&input.batch.sequences, &Pass::eval())?;
+                model.hidden_states(&input.batch.sequences, &Pass { train: false, ..pass })?;
             }
         }
         Ok(())

@@ -134,6 +134,11 @@ impl Checkpoint {
         self.step
     }
 
+    /// The configuration that led to it.
+    pub fn configuration(&self) -> Result<PretrainConfig> {
+        Ok(self.read_state()?.configuration)
+    }
+
     /// Refuses a checkpoint whose weights came from another configuration, naming the keys.
     pub fn check_configuration(&self, config: &PretrainConfig) -> Result<()> {
         let saved = self.read_state()?;

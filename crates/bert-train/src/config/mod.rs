@@ -9,6 +9,7 @@ mod builtin;
 mod changes;
 mod checks;
 mod finetune;
+mod micro_batch;
 mod model;
 mod precision;
 mod pretrain;
@@ -18,6 +19,7 @@ mod schedule;
 pub use builtin::{Kind, names};
 pub use changes::{changed_keys, digest};
 pub use finetune::FinetuneConfig;
+pub use micro_batch::MicroBatch;
 pub use model::{OPEN_VOCABULARY, model_config};
 pub use precision::Precision;
 pub use pretrain::{

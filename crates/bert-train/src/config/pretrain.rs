@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::builtin::Kind;
 use super::checks::Checks;
+use super::micro_batch::MicroBatch;
 use super::model;
 use super::precision::Precision;
 use super::raw::Raw;
@@ -152,9 +153,9 @@ pub struct PhaseConfig {
     /// in `micro_batch`.
     #[serde(default, skip_serializing_if = "BatchUnit::is_sequences")]
     pub batch_unit: BatchUnit,
-    /// Sequences or tokens a forward pass, a divisor of `batch`; left out: the whole batch.
+    /// Sequences or tokens a forward pass, a divisor of `batch`; `auto`: the largest that fits into memory; left out: the whole batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub micro_batch: Option<usize>,
+    pub micro_batch: Option<MicroBatch>,
     /// Whether a layer's intermediate values are computed again in the backward pass instead of kept: less memory, about a
     /// quarter more time, the same results.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -190,7 +191,7 @@ impl BatchUnit {
 impl PhaseConfig {
     /// Sequences or tokens a forward pass.
     pub fn micro_batch(&self) -> usize {
-        self.micro_batch.unwrap_or(self.batch)
+        MicroBatch::resolve(self.micro_batch, self.batch)
     }
 
     /// Sequences that surely fit into a forward pass.

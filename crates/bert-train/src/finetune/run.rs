@@ -4,17 +4,18 @@ use std::path::PathBuf;
 
 use bert_data::order::Permutation;
 use bert_data::tasks::{Task, TaskSplit};
-use bert_model::{BertForSequenceClassification, Pass, backward, save_pretrained};
+use bert_model::{BertConfig, BertForSequenceClassification, Pass, backward, save_pretrained};
 use candle_core::Device;
 use serde::Serialize;
 
 use super::batch::{Encoded, pack, targets};
 use super::evaluate::{Evaluation, evaluate};
 use super::task_data::{TaskInputs, encode};
-use crate::config::FinetuneConfig;
+use crate::config::{FinetuneConfig, MicroBatch};
 use crate::error::{Error, Result};
 use crate::export::refuse_existing;
 use crate::files::{create_folder, write_folder, write_json};
+use crate::memory::{PassSize, Training, free};
 use crate::model_folder::{ModelFolder, print_load};
 use crate::optimizer::Optimizer;
 use crate::progress::step_bar;
@@ -98,6 +99,7 @@ pub fn finetune(config: &FinetuneConfig, options: &FinetuneOptions<'_>) -> Resul
     } else {
         print_load(&model.parameters().load(&options.model.tensors()?)?);
     }
+    let config = &settle_micro_batch(config, model.config(), &train, options)?;
     // Found now, not after the training: whether the folder can be made.
     create_folder(&options.output)?;
 
@@ -123,6 +125,30 @@ pub fn finetune(config: &FinetuneConfig, options: &FinetuneOptions<'_>) -> Resul
         std::fs::write(&path, text).map_err(Error::io(&path, "write"))
     })?;
     Ok(report)
+}
+
+/// The configuration with the largest forward pass that fits in the place of `auto`. The model is there already and counts twice,
+/// once as what is not free any more: of what a pass takes that is little.
+fn settle_micro_batch(
+    config: &FinetuneConfig,
+    model: &BertConfig,
+    train: &[Encoded],
+    options: &FinetuneOptions<'_>,
+) -> Result<FinetuneConfig> {
+    let mut config = config.clone();
+    if config.micro_batch == Some(MicroBatch::Auto) {
+        let longest = train.iter().map(|example| example.ids.len()).max().unwrap_or(config.max_seq_len);
+        let training = Training { model, precision: config.precision, recompute: config.recompute };
+        let found = training.largest_pass("micro_batch", config.batch, free(&options.device)?, |micro| {
+            let accumulates = micro < config.batch;
+            Some(PassSize { tokens: micro * longest, masked: 0, sequences: micro, accumulates })
+        })?;
+        if !options.quiet {
+            eprintln!("micro_batch: {found} of {} examples", config.batch);
+        }
+        config.micro_batch = Some(MicroBatch::Size(found));
+    }
+    Ok(config)
 }
 
 /// Trains for all epochs; dev scores after each.

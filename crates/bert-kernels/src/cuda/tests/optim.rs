@@ -1,17 +1,16 @@
 //! Norm, AdamW and LAMB over many parameters at once, against their formulas in f64.
 
-use super::values;
-use crate::cuda::emulator;
+use super::{device, is_ready, values};
 use crate::optim::{AdamWStep, Update, adamw_all, cuda, global_norm_and, lamb_all};
 use candle_core::{DType, Device, Result, Tensor};
 
 /// Sizes around those of a piece and of a block.
 const SIZES: [usize; 5] = [1, 3, 257, 65_536, 70_001];
 
-fn tensors(salt: u64, scale: f32, positive: bool) -> Result<Vec<Tensor>> {
+fn tensors(salt: u64, scale: f32, positive: bool, device: &Device) -> Result<Vec<Tensor>> {
     let number = |v: f32| scale * if positive { v.abs() } else { v };
     let one = |(i, &n): (usize, &usize)| {
-        Tensor::from_vec(values(n, salt + i as u64).into_iter().map(number).collect::<Vec<_>>(), n, &Device::Cpu)
+        Tensor::from_vec(values(n, salt + i as u64).into_iter().map(number).collect::<Vec<_>>(), n, device)
     };
     SIZES.iter().enumerate().map(one).collect()
 }
@@ -30,26 +29,27 @@ fn step(bias_correction: bool) -> AdamWStep {
 }
 
 #[test]
-fn the_norm_of_all_gradients() -> Result<()> {
-    if !emulator::is_there() {
+pub(super) fn the_norm_of_all_gradients() -> Result<()> {
+    if !is_ready() {
         return Ok(());
     }
-    let grads = tensors(1, 1.0, false)?;
+    let device = &device();
+    let grads = tensors(1, 1.0, false, device)?;
     let mut wide = 0.0;
     for grad in &grads {
         wide += grad.to_vec1::<f32>()?.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>();
     }
-    let scalars = [Tensor::new(3.5f32, &Device::Cpu)?, Tensor::new(-7f32, &Device::Cpu)?];
-    let (ours, read) = cuda::norm_and(&grads, &scalars, &Device::Cpu)?;
+    let scalars = [Tensor::new(3.5f32, device)?, Tensor::new(-7f32, device)?];
+    let (ours, read) = cuda::norm_and(&grads, &scalars, device)?;
     assert!((ours / wide.sqrt() - 1.0).abs() < 1e-6, "{ours} for {}", wide.sqrt());
     assert_eq!(read, [3.5, -7.0]);
-    assert_eq!((ours, Vec::new()), cuda::norm_and(&grads, &[], &Device::Cpu)?);
-    // The CPU's form.
-    let (cpu, read) = global_norm_and(grads.iter().cloned(), &scalars)?;
-    assert!((cpu / wide.sqrt() - 1.0).abs() < 1e-6, "{cpu}");
+    assert_eq!((ours, Vec::new()), cuda::norm_and(&grads, &[], device)?);
+    // The CPU's form, or on a GPU the way to the kernels.
+    let (other, read) = global_norm_and(grads.iter().cloned(), &scalars)?;
+    assert!((other / wide.sqrt() - 1.0).abs() < 1e-6, "{other}");
     assert_eq!(read, [3.5, -7.0]);
-    grads[3].slice_set(&Tensor::new(&[f32::NAN], &Device::Cpu)?, 0, 99)?;
-    assert!(!cuda::norm_and(&grads, &[], &Device::Cpu)?.0.is_finite());
+    grads[3].slice_set(&Tensor::new(&[f32::NAN], device)?, 0, 99)?;
+    assert!(!cuda::norm_and(&grads, &[], device)?.0.is_finite());
     Ok(())
 }
 
@@ -57,21 +57,25 @@ fn the_norm_of_all_gradients() -> Result<()> {
 type Rule = fn(&[Update], &AdamWStep) -> Result<()>;
 
 #[test]
-fn adamw_and_lamb() -> Result<()> {
-    check("AdamW, CPU", adamw_all, false)?;
-    check("LAMB, CPU", lamb_all, true)?;
-    if !emulator::is_there() {
+pub(super) fn adamw_and_lamb() -> Result<()> {
+    check("AdamW, CPU", adamw_all, false, &Device::Cpu)?;
+    check("LAMB, CPU", lamb_all, true, &Device::Cpu)?;
+    if !is_ready() {
         return Ok(());
     }
-    check("AdamW, CUDA", cuda::adamw, false)?;
-    check("LAMB, CUDA", cuda::lamb, true)
+    check("AdamW, CUDA", cuda::adamw, false, &device())?;
+    check("LAMB, CUDA", cuda::lamb, true, &device())
 }
 
-fn check(what: &str, rule: Rule, lamb: bool) -> Result<()> {
+fn check(what: &str, rule: Rule, lamb: bool, device: &Device) -> Result<()> {
     for (bias_correction, narrow) in [(false, DType::BF16), (true, DType::F16)] {
         let what = format!("{what}, bias correction {bias_correction}");
-        let (value, grad, m, v) =
-            (tensors(1, 1.0, false)?, tensors(11, 0.1, false)?, tensors(21, 0.1, false)?, tensors(31, 0.01, true)?);
+        let (value, grad, m, v) = (
+            tensors(1, 1.0, false, device)?,
+            tensors(11, 0.1, false, device)?,
+            tensors(21, 0.1, false, device)?,
+            tensors(31, 0.01, true, device)?,
+        );
         let read = |list: &[Tensor]| list.iter().map(Tensor::to_vec1::<f32>).collect::<Result<Vec<_>>>();
         let before = [read(&value)?, read(&grad)?, read(&m)?, read(&v)?];
         let copies = value.iter().map(|t| t.to_dtype(narrow)).collect::<Result<Vec<_>>>()?;
