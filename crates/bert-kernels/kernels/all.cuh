@@ -33,6 +33,7 @@
     ALL_TYPES(X, column_sums)                                                                                       \
     X(add_partials)                                                                                                 \
     ALL_TYPES(X, cross_entropy)                                                                                     \
+    ALL_TYPES(X, scale)                                                                                             \
     X(sum_losses)                                                                                                   \
     ALL_TYPES(X, norm_forward)                                                                                      \
     ALL_TYPES(X, norm_backward)                                                                                     \

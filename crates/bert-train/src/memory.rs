@@ -170,17 +170,27 @@ mod tests {
         let model = base();
         let training = Training { model: &model, precision: Precision::Bf16, recompute: false };
         let peak = |micro: usize| {
-            training.peak(&PassSize { tokens: 128 * micro, masked: 20 * micro, sequences: micro, accumulates: micro < 96 })
+            training.peak(&PassSize {
+                tokens: 128 * micro,
+                masked: 20 * micro,
+                sequences: micro,
+                accumulates: micro < 96,
+            })
         };
         let next = (some + 1..=96).find(|n| 96 % n == 0).unwrap();
-        assert!(peak(some) as f64 <= 0.8 * f64::from(8 << 10) * 1048576.0 && peak(next) as f64 > 0.8 * 8.0 * 1073741824.0);
+        assert!(
+            peak(some) as f64 <= 0.8 * f64::from(8 << 10) * 1048576.0 && peak(next) as f64 > 0.8 * 8.0 * 1073741824.0
+        );
     }
 
     #[test]
     fn where_nothing_fits_the_message_says_what_to_do() {
         let error = largest(1 << 30, false).unwrap_err();
         let message = error.to_string();
-        assert!(error.is_request() && message.contains("phase.0.micro_batch=auto") && message.contains("recompute=true"), "{message}");
+        assert!(
+            error.is_request() && message.contains("phase.0.micro_batch=auto") && message.contains("recompute=true"),
+            "{message}"
+        );
         assert!(!largest(1 << 30, true).unwrap_err().to_string().contains("recompute=true"));
     }
 

@@ -1,5 +1,6 @@
 use super::Forward;
 use crate::Parameter;
+use crate::cuda::product::{Factor, multiply};
 use crate::cuda::{Argument, Grid, THREADS, at, empty, launch, typed, upload};
 use crate::linear::cuda::{backward_input, backward_parameters, weight_rows};
 use candle_core::{DType, Result, Tensor};
@@ -11,7 +12,7 @@ pub(crate) fn forward(x: &Tensor, weight: &Parameter, bias: &Parameter, labels: 
     let (rows, classes) = (x.dim(0)?, weight.value().dim(0)?);
     let device = x.device();
     // In the type of x: of the vocabulary's scores there is one copy, and it becomes the gradient.
-    let d_logits = x.matmul(&weight_rows(weight, &(0..classes), x.dtype())?.t()?)?;
+    let d_logits = multiply(Factor::plain(x), Factor::turned(&weight_rows(weight, &(0..classes), x.dtype())?), None)?;
     let labels = upload(labels.to_vec(), device)?;
     let (losses, hits) = (empty(rows, DType::F32, device)?, empty(rows, DType::F32, device)?);
     let arguments =

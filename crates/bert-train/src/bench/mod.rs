@@ -16,8 +16,8 @@ use crate::config::{Precision, model_config};
 use crate::error::{Error, Result};
 
 pub use report::{BenchReport, PartTime};
-pub use workload::Work;
 use report::{Machine, Measured};
+pub use workload::Work;
 use workload::{Input, Workload};
 
 /// Steps before the clock starts: memory is mapped, threads are started and kernels are loaded in them.
@@ -58,11 +58,12 @@ pub enum Lengths {
 /// Measures steps of a model with random weights on random tokens.
 ///
 /// # Errors
-/// A device without the precision asked for, [`Error::Request`] for sizes that the model or the machine cannot have, [`Error::File`] for a file of lengths that
-/// holds something else.
+/// A device without the precision asked for, [`Error::Request`] for sizes that the model or the machine cannot have,
+/// [`Error::File`] for a file of lengths that holds something else.
 pub fn bench(options: &BenchOptions) -> Result<BenchReport> {
     let config = model_config(&options.model)?;
     let BenchOptions { batch, steps, work, device, .. } = options;
+    options.precision.set_up(device)?;
     if *steps == 0 || *batch == 0 {
         return Err(Error::Request("--steps and --batch need at least 1".into()));
     }
@@ -74,12 +75,11 @@ pub fn bench(options: &BenchOptions) -> Result<BenchReport> {
     if let Some(length) = lengths.iter().find(|length| !(8..=longest).contains(*length)) {
         return Err(Error::Request(format!("a sequence of {length} tokens: this model takes 8 to {longest}")));
     }
-    options.precision.set_up(device)?;
     let batches: Vec<Vec<usize>> = (0..WARM_UP + steps)
         .map(|step| (0..*batch).map(|i| lengths[(step * batch + i) % lengths.len()]).collect())
         .collect();
 
-    let mut run = Run { workload: Workload::new(&config, options)?, options, passes: 0 };
+    let mut run = Run { workload: Workload::new(&config, *work, options.precision, device)?, options, passes: 0 };
     let rate_before = matrix_rate(options)?;
     chip::forget_peak_memory(device)?;
     let mut measured = Measured::default();
@@ -119,8 +119,9 @@ struct Run<'a> {
 impl Run<'_> {
     /// One step, from an idle device to an idle device; its seconds.
     fn step(&mut self, input: &Input) -> Result<f64> {
-        let dtype = self.options.precision.dtype();
-        let pass = Pass::train(1, self.passes).recomputing(self.options.recompute).computing_in(dtype);
+        let pass = Pass::train(1, self.passes)
+            .recomputing(self.options.recompute)
+            .computing_in(self.options.precision.dtype());
         self.passes += 1;
         self.options.device.synchronize()?;
         let start = Instant::now();

@@ -150,12 +150,7 @@ impl std::fmt::Display for BenchReport {
         }
         writeln!(f, ", {precision} on {device}, {threads} threads")?;
         writeln!(f, "step {:.1} ms, {:.0} tokens/s", self.step_ms, self.tokens_per_second)?;
-        write!(
-            f,
-            "{:.1} GFLOP a step by formula, {:.0} GFLOP/s",
-            self.model_flop * 1e-9,
-            self.model_flops * 1e-9
-        )?;
+        write!(f, "{:.1} GFLOP a step by formula, {:.0} GFLOP/s", self.model_flop * 1e-9, self.model_flops * 1e-9)?;
         match (self.share_of_peak, self.peak_flops) {
             (Some(share), Some(peak)) => {
                 writeln!(f, ": {:.1}% of the chip's dense peak of {:.0} GFLOP/s", 100.0 * share, peak * 1e-9)?;

@@ -5,9 +5,9 @@ use bert_model::{
     BertConfig, BertForPreTraining, BertForSequenceClassification, ParameterStore, Pass, PretrainingBatch, Sequences,
     Targets as TaskTargets, backward,
 };
+use candle_core::Device;
 
-use super::BenchOptions;
-use crate::config::OptimizerConfig;
+use crate::config::{OptimizerConfig, Precision};
 use crate::error::Result;
 use crate::optimizer::Optimizer;
 use crate::pretrain::{Targets, collate};
@@ -45,9 +45,8 @@ impl Input {
 }
 
 impl Workload {
-    pub fn new(config: &BertConfig, options: &BenchOptions) -> Result<Self> {
-        let BenchOptions { work, precision, device, .. } = options;
-        let optimizer = |store: &ParameterStore| Optimizer::new(&OptimizerConfig::default(), *precision, store);
+    pub fn new(config: &BertConfig, work: Work, precision: Precision, device: &Device) -> Result<Self> {
+        let optimizer = |store: &ParameterStore| Optimizer::new(&OptimizerConfig::default(), precision, store);
         Ok(match work {
             Work::Pretrain => {
                 let model = BertForPreTraining::new(config, 1, device)?;
@@ -80,7 +79,7 @@ impl Workload {
         Input { batch: collate(&examples), targets: Targets::of(&examples) }
     }
 
-    /// One step; encoding leaves dropout and the graph out.
+    /// One step; encoding has a pass of its own.
     pub fn step(&mut self, input: &Input, pass: Pass) -> Result<()> {
         match self {
             Self::Pretrain(model, optimizer) => {

@@ -47,7 +47,11 @@ impl<'de> Deserialize<'de> for MicroBatch {
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<MicroBatch, E> {
-                if text == AUTO { Ok(MicroBatch::Auto) } else { Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)) }
+                if text == AUTO {
+                    Ok(MicroBatch::Auto)
+                } else {
+                    Err(E::invalid_value(serde::de::Unexpected::Str(text), &self))
+                }
             }
 
             fn visit_i64<E: Error>(self, number: i64) -> Result<MicroBatch, E> {

@@ -21,12 +21,7 @@ pub(super) fn adopt(config: &mut PretrainConfig, begun: &PretrainConfig) {
 ///
 /// # Errors
 /// [`crate::Error::Request`] where not even the smallest pass fits.
-pub(super) fn settle(
-    config: &mut PretrainConfig,
-    tokenizer: &Tokenizer,
-    device: &Device,
-    quiet: bool,
-) -> Result<()> {
+pub(super) fn settle(config: &mut PretrainConfig, tokenizer: &Tokenizer, device: &Device, quiet: bool) -> Result<()> {
     if config.phase.iter().all(|phase| phase.micro_batch != Some(MicroBatch::Auto)) {
         return Ok(());
     }

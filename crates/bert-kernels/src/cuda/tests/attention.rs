@@ -47,7 +47,11 @@ pub(super) fn sequences_of_all_lengths() -> Result<()> {
         (packed(&lengths), 1 + draw.below(2), 1 + draw.below(128), draw.probability())
     });
     if device().is_cuda() {
-        cases.extend([(packed(&[8192]), 1, 64, 0.1), (packed(&[1, 4095, 1]), 2, 32, 0.0), (packed(&[2049; 3]), 1, 8, 0.1)]);
+        cases.extend([
+            (packed(&[8192]), 1, 64, 0.1),
+            (packed(&[1, 4095, 1]), 2, 32, 0.0),
+            (packed(&[2049; 3]), 1, 8, 0.1),
+        ]);
     }
     for dtype in TYPES {
         for (spans, heads, size, p) in &cases {

@@ -184,7 +184,8 @@ pub(super) fn embeddings_and_their_gradients_by_sorting() -> Result<()> {
             assert_close("gather", &chosen, &dy.wide.index_select(&index, 0)?, 0.0);
             let sums = dy.of_type.copy()?;
             embedding::cuda::scatter_add(&sums, &picked, &chosen)?;
-            let wide = dy.wide.as_tensor().index_add(&index, &chosen.to_device(&Device::Cpu)?.to_dtype(DType::F64)?, 0)?;
+            let wide =
+                dy.wide.as_tensor().index_add(&index, &chosen.to_device(&Device::Cpu)?.to_dtype(DType::F64)?, 0)?;
             assert_close("scatter", &sums, &wide, tolerance);
         }
     }

@@ -11,7 +11,8 @@ pub(super) fn cross_entropy_over_a_vocabulary() -> Result<()> {
     }
     for dtype in TYPES {
         let cases = [(1, 4, 2), (7, 16, 101), (40, 8, 3001)];
-        for (rows, hidden, classes) in and_random(cases, |draw| (draw.size(20), 1 + draw.below(30), 1 + draw.size(700))) {
+        for (rows, hidden, classes) in and_random(cases, |draw| (draw.size(20), 1 + draw.below(30), 1 + draw.size(700)))
+        {
             let (weight, wide_weight) = parameters("weight", &[classes, hidden], 1)?;
             let (bias, wide_bias) = parameters("bias", &[classes], 2)?;
             let x = Rows::new(&[rows, hidden], 3, dtype)?;

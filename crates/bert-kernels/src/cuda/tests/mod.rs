@@ -100,7 +100,8 @@ fn tolerance(dtype: DType) -> f64 {
 
 #[track_caller]
 fn assert_close(what: &str, ours: &Tensor, wide: &Tensor, tolerance: f64) {
-    let flat = |t: &Tensor| -> Result<Vec<f64>> { t.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1() };
+    let flat =
+        |t: &Tensor| -> Result<Vec<f64>> { t.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1() };
     let (Ok(ours), Ok(wide)) = (flat(ours), flat(wide)) else { panic!("{what}: cannot be read") };
     assert_eq!(ours.len(), wide.len(), "{what}");
     let largest = wide.iter().fold(1e-3f64, |most, v| most.max(v.abs()));
