@@ -67,6 +67,17 @@ pub fn has_fast_form(x: &candle_core::Tensor) -> bool {
     }
 }
 
+/// CUDA device number `ordinal`, set up for training: everything in the order of one stream, and memory that the process keeps.
+///
+/// # Errors
+/// No such device; a build without the feature `cuda`.
+pub fn cuda_device(ordinal: usize) -> candle_core::Result<candle_core::Device> {
+    #[cfg(feature = "cuda")]
+    return cuda::device::open(ordinal);
+    #[cfg(not(feature = "cuda"))]
+    candle_core::Device::new_cuda(ordinal)
+}
+
 /// Whether the CUDA forms apply, once a fast form does.
 fn on_cuda(x: &candle_core::Tensor) -> bool {
     cfg!(feature = "cuda") && x.device().is_cuda()

@@ -58,4 +58,15 @@ fn assert_close(what: &str, ours: &Tensor, wide: &Tensor, tolerance: f64) {
     }
 }
 
+/// Sums that may cancel: an error is measured against what was added, not against the sum.
+#[track_caller]
+fn assert_sums(what: &str, ours: &Tensor, wide: &Tensor, tolerance: f64) {
+    let flat = |t: &Tensor| t.to_dtype(DType::F64).and_then(|t| t.to_vec1::<f64>());
+    let (Ok(ours), Ok(wide)) = (flat(ours), flat(wide)) else { panic!("{what}: cannot be read") };
+    assert_eq!(ours.len(), wide.len(), "{what}");
+    for (i, (a, b)) in ours.iter().zip(&wide).enumerate() {
+        assert!((a - b).abs() <= tolerance, "{what}: {a} for {b} at {i} of {}", ours.len());
+    }
+}
+
 const TYPES: [DType; 3] = [DType::F32, DType::BF16, DType::F16];
