@@ -172,7 +172,7 @@ fn two_hundred_steps_in_bf16_follow_the_cpu() {
 #[test]
 fn the_comparison_can_fail() {
     let curves = golden();
-    assert!(curves.len() >= 4 && curves[0].loss.len() == 20);
+    assert!(curves.len() >= 2 && curves[0].loss.len() == 20, "scripts/reference/parity_curves.py makes curves");
     let spread = spread(&curves);
     let first = &curves[0];
     assert_eq!(objection(&first.loss, first, &spread), None);
