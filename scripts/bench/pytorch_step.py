@@ -2,7 +2,9 @@
 
     python scripts/bench/pytorch_step.py --work pretrain --model base --batch 8 --seq-len 128 --steps 10 --threads 2
 
-Works, in float32:
+On a GPU: `--device cuda --dtype bf16` (autocast over f32 weights) or tf32, with `--compile` and `--attention`.
+
+Works, in float32 unless --dtype says otherwise:
 
     pretrain   forward, MLM + NSP loss, backward, clipping to global norm 1, AdamW, dropout .1; 15% of the tokens predicted
     finetune   the same with a classifier of two classes
@@ -15,11 +17,13 @@ Styles:
     onnx       encode only: ONNX Runtime on the exported graph
 
 With --lengths (a file with one length a line, which the sequences take in turn) every batch is padded to its longest
-sequence, as Transformers' collators do. Prints one JSON line: median and fastest milliseconds a step, real tokens a
-second (at the median where all steps are alike, else over all of them), peak resident memory.
+sequence, as Transformers' collators do. `--attention flash_attention_2`, where that package is installed, takes padding out inside of
+attention; it is all the unpadding that Transformers offers for BERT. Prints one JSON line: median and fastest milliseconds a step, real
+tokens a second (at the median where all steps are alike, else over all of them), peak resident memory, peak memory of the GPU.
 """
 
 import argparse
+import contextlib
 import json
 import resource
 import statistics
@@ -38,7 +42,7 @@ MODELS = {  # layers, hidden
     "large": (24, 1024),
 }
 MASK = 103
-WARM_UP = 2
+WARM_UP = 2  # compiling happens in the first
 
 
 def arguments():
@@ -46,6 +50,9 @@ def arguments():
     parser.add_argument("--work", choices=["pretrain", "finetune", "encode"], default="pretrain")
     parser.add_argument("--style", choices=["best", "common", "onnx"], default="best")
     parser.add_argument("--compile", action="store_true", help="torch.compile the forward (style best)")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--dtype", choices=["f32", "tf32", "bf16"], default="f32")
+    parser.add_argument("--attention", help="Transformers' implementation; left out: sdpa, and eager for the style common")
     parser.add_argument("--model", choices=MODELS, default="tiny")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--seq-len", type=int, default=128)
@@ -62,9 +69,9 @@ def make_model(options):
     config = BertConfig(
         num_hidden_layers=layers, hidden_size=hidden, num_attention_heads=hidden // 64, intermediate_size=4 * hidden
     )
-    config._attn_implementation = "eager" if options.style == "common" else "sdpa"
+    config._attn_implementation = options.attention or ("eager" if options.style == "common" else "sdpa")
     kind = {"pretrain": BertForPreTraining, "finetune": BertForSequenceClassification, "encode": BertModel}
-    model = kind[options.work](config)
+    model = kind[options.work](config).to(options.device)
     return model.eval() if options.work == "encode" else model.train()
 
 
@@ -83,14 +90,22 @@ def make_batch(lengths, vocabulary):
         ids[row, positions] = MASK
     # Without padding no mask is needed, which is the faster path.
     mask = None if min(lengths) == width else mask
-    return ids, types, mask, labels, torch.arange(len(lengths)) % 2
+    # Where the predicted tokens are: found here, since a GPU would have to be waited for.
+    rows = (labels.view(-1) != -100).nonzero().squeeze(1)
+    return ids, types, mask, labels, torch.arange(len(lengths)) % 2, rows
+
+
+def to_device(batch, device):
+    """Copies from pinned memory overlap with what the GPU computes, as a loader's do."""
+    if device == "cpu":
+        return batch
+    return [part if part is None else part.pin_memory().to(device, non_blocking=True) for part in batch]
 
 
 def best_loss(model, batch):
     """Logits of the predicted positions only."""
-    ids, types, mask, labels, next_sentence = batch
+    ids, types, mask, labels, next_sentence, rows = batch
     output = model.bert(input_ids=ids, token_type_ids=types, attention_mask=mask)
-    rows = (labels.view(-1) != -100).nonzero().squeeze(1)
     chosen = output.last_hidden_state.flatten(0, 1).index_select(0, rows)
     logits, kinds = model.cls(chosen, output.pooler_output)
     cross_entropy = torch.nn.functional.cross_entropy
@@ -98,14 +113,14 @@ def best_loss(model, batch):
 
 
 def common_loss(model, batch):
-    ids, types, mask, labels, next_sentence = batch
+    ids, types, mask, labels, next_sentence, _ = batch
     return model(
         input_ids=ids, token_type_ids=types, attention_mask=mask, labels=labels, next_sentence_label=next_sentence
     ).loss
 
 
 def classifier_loss(model, batch):
-    ids, types, mask, _, classes = batch
+    ids, types, mask, _, classes, _ = batch
     return model(input_ids=ids, token_type_ids=types, attention_mask=mask, labels=classes).loss
 
 
@@ -120,8 +135,12 @@ def trainer(options, model):
     if options.compile:
         loss_of = torch.compile(loss_of)
 
+    half = torch.autocast("cuda", dtype=torch.bfloat16) if options.dtype == "bf16" else contextlib.nullcontext()
+
     def step(batch):
-        loss_of(model, batch).backward()
+        with half:
+            loss = loss_of(model, batch)
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
@@ -129,10 +148,12 @@ def trainer(options, model):
     return step
 
 
-def encoder(model):
+def encoder(options, model):
+    half = torch.autocast("cuda", dtype=torch.bfloat16) if options.dtype == "bf16" else contextlib.nullcontext()
+
     def step(batch):
-        ids, types, mask, _, _ = batch
-        with torch.inference_mode():
+        ids, types, mask, *_ = batch
+        with torch.inference_mode(), half:
             model(input_ids=ids, token_type_ids=types, attention_mask=mask)
 
     return step
@@ -162,7 +183,7 @@ def onnx_encoder(options, model):
         session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
 
     def step(batch):
-        ids, types, mask, _, _ = batch
+        ids, types, mask, *_ = batch
         mask = torch.ones_like(ids) if mask is None else mask
         session.run(None, {"ids": ids.numpy(), "types": types.numpy(), "mask": mask.numpy()})
 
@@ -171,6 +192,11 @@ def onnx_encoder(options, model):
 
 def main():
     options = arguments()
+    if options.device == "cpu" and options.dtype != "f32":
+        raise SystemExit("--dtype tf32 and bf16 are for --device cuda")
+    if options.dtype == "tf32":
+        torch.set_float32_matmul_precision("high")
+    wait = torch.cuda.synchronize if options.device == "cuda" else lambda: None
     torch.manual_seed(0)
     torch.set_num_threads(options.threads)
     model = make_model(options)
@@ -183,12 +209,14 @@ def main():
     if options.style == "onnx":
         step = onnx_encoder(options, model)
     else:
-        step = encoder(model) if options.work == "encode" else trainer(options, model)
+        step = encoder(options, model) if options.work == "encode" else trainer(options, model)
     times = []
     for number, wanted in enumerate(batches):
         batch = make_batch(wanted, vocabulary)
+        wait()
         start = time.perf_counter()
-        step(batch)
+        step(to_device(batch, options.device))
+        wait()
         if number >= WARM_UP:
             times.append(time.perf_counter() - start)
     tokens = sum(map(sum, batches[WARM_UP:]))
@@ -201,10 +229,14 @@ def main():
         "batch": options.batch,
         "seq_len": None if options.lengths else options.seq_len,
         "threads": options.threads,
+        "device": torch.cuda.get_device_name() if options.device == "cuda" else "cpu",
+        "precision": options.dtype,
+        "attention": model.config._attn_implementation,
         "step_ms": round(1e3 * median, 2),
         "fastest_ms": round(1e3 * min(times), 2),
         "tokens_per_second": round(tokens / elapsed, 1),
         "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "device_memory_mib": round(torch.cuda.max_memory_allocated() / 2**20) if options.device == "cuda" else None,
         "torch": torch.__version__,
     }))
 

@@ -10,30 +10,34 @@
 #include "norm.cu"
 #include "optim.cu"
 
-#define ALL_HEADS(X, NAME) X(NAME##_32) X(NAME##_64) X(NAME##_96) X(NAME##_128)
-#define BOTH_TYPES(X, NAME) X(NAME##_f32) X(NAME##_bf16)
+#define HALF_TYPES(X, NAME) X(NAME##_bf16) X(NAME##_f16)
+#define ALL_TYPES(X, NAME) X(NAME##_f32) HALF_TYPES(X, NAME)
+#define ALL_HEADS(X, NAME)                                                                                          \
+    HALF_TYPES(X, NAME##_32) HALF_TYPES(X, NAME##_64) HALF_TYPES(X, NAME##_96) HALF_TYPES(X, NAME##_128)
 #define ALL_KERNELS(X)                                                                                              \
-    BOTH_TYPES(X, activation_forward)                                                                               \
-    BOTH_TYPES(X, activation_backward)                                                                              \
-    BOTH_TYPES(X, attention_forward)                                                                                \
-    BOTH_TYPES(X, attention_backward_queries)                                                                       \
-    BOTH_TYPES(X, attention_backward_memory)                                                                        \
+    ALL_TYPES(X, activation_forward)                                                                                \
+    ALL_TYPES(X, activation_backward)                                                                               \
+    ALL_TYPES(X, attention_forward)                                                                                 \
+    ALL_TYPES(X, attention_backward_queries)                                                                        \
+    ALL_TYPES(X, attention_backward_memory)                                                                         \
     ALL_HEADS(X, attention_tensor_forward)                                                                          \
     ALL_HEADS(X, attention_tensor_backward_queries)                                                                 \
     ALL_HEADS(X, attention_tensor_backward_memory)                                                                  \
-    BOTH_TYPES(X, dropout)                                                                                          \
-    BOTH_TYPES(X, embedding_forward)                                                                                \
-    BOTH_TYPES(X, embedding_backward)                                                                               \
+    ALL_TYPES(X, dropout)                                                                                           \
+    ALL_TYPES(X, embedding_forward)                                                                                 \
+    ALL_TYPES(X, embedding_backward)                                                                                \
     X(embedding_combine)                                                                                            \
-    BOTH_TYPES(X, gather)                                                                                           \
-    BOTH_TYPES(X, scatter_add)                                                                                      \
-    BOTH_TYPES(X, add_bias)                                                                                         \
-    BOTH_TYPES(X, column_sums)                                                                                      \
+    ALL_TYPES(X, gather)                                                                                            \
+    ALL_TYPES(X, scatter_add)                                                                                       \
+    ALL_TYPES(X, add_bias)                                                                                          \
+    ALL_TYPES(X, column_sums)                                                                                       \
+    ALL_TYPES(X, add_scaled)                                                                                        \
     X(add_partials)                                                                                                 \
-    BOTH_TYPES(X, cross_entropy)                                                                                    \
+    ALL_TYPES(X, cross_entropy)                                                                                     \
+    ALL_TYPES(X, scale)                                                                                             \
     X(sum_losses)                                                                                                   \
-    BOTH_TYPES(X, norm_forward)                                                                                     \
-    BOTH_TYPES(X, norm_backward)                                                                                    \
+    ALL_TYPES(X, norm_forward)                                                                                      \
+    ALL_TYPES(X, norm_backward)                                                                                     \
     X(squares)                                                                                                      \
     X(sum_doubles)                                                                                                  \
     X(adamw)                                                                                                        \

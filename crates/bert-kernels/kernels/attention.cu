@@ -201,3 +201,4 @@ __device__ void backward_memory(const T *queries, const T *memory, const Tile *t
     }
 ATTENTION(float, f32)
 ATTENTION(bf16, bf16)
+ATTENTION(f16, f16)

@@ -1,4 +1,4 @@
-// Attention within each sequence of a batch on the tensor cores, in bf16 with sums in float: the same results as attention.cu's,
+// Attention within each sequence of a batch on the tensor cores, in bf16 or f16 (E) with sums in float: the same results as attention.cu's,
 // which says how neither pass needs a matrix of scores. Heads of a multiple of 16 up to 128 columns run in the next of 32, 64, 96 and
 // 128, the columns beyond as zeros. A warp has 16 queries, or in the last kernel 16 keys; every sum has a fixed order.
 #include "attention.cuh"
@@ -13,8 +13,8 @@ constexpr u32 GAP = 8;
 constexpr u32 KEYS = 64, STEP = 32;
 
 /// The operand A of D / 16 products: 16 rows of a head, zeros beyond `count` rows and `size` columns.
-template <u32 D>
-__device__ __forceinline__ void load_head(u32 (&a)[D / 16][4], const bf16 *rows, u32 stride, u32 count, u32 size, u32 lane) {
+template <typename E, u32 D>
+__device__ __forceinline__ void load_head(u32 (&a)[D / 16][4], const E *rows, u32 stride, u32 count, u32 size, u32 lane) {
 #pragma unroll
     for (u32 k = 0; k < D / 16; ++k) {
 #pragma unroll
@@ -27,22 +27,22 @@ __device__ __forceinline__ void load_head(u32 (&a)[D / 16][4], const bf16 *rows,
 }
 
 /// Sums of a warp, times a factor for each of a lane's two rows, to 16 rows of a head.
-template <u32 D>
-__device__ __forceinline__ void store_head(bf16 *rows, const float (&sums)[D / 8][4], float upper, float lower, u32 stride, u32 count,
+template <typename E, u32 D>
+__device__ __forceinline__ void store_head(E *rows, const float (&sums)[D / 8][4], float upper, float lower, u32 stride, u32 count,
                                            u32 size, u32 lane) {
 #pragma unroll
     for (u32 n = 0; n < D / 8; ++n) {
         u32 row = lane / 4, column = 8 * n + lane % 4 * 2;
         if (8 * n >= size) continue;
-        bf16 *to = rows + static_cast<u64>(row) * stride + column;
-        if (row < count) *reinterpret_cast<u32 *>(to) = pack(sums[n][0] * upper, sums[n][1] * upper);
+        E *to = rows + static_cast<u64>(row) * stride + column;
+        if (row < count) *reinterpret_cast<u32 *>(to) = pack<E>(sums[n][0] * upper, sums[n][1] * upper);
         to += 8 * static_cast<u64>(stride);
-        if (row + 8 < count) *reinterpret_cast<u32 *>(to) = pack(sums[n][2] * lower, sums[n][3] * lower);
+        if (row + 8 < count) *reinterpret_cast<u32 *>(to) = pack<E>(sums[n][2] * lower, sums[n][3] * lower);
     }
 }
 
 /// Begins to copy ROWS rows of a head to shared memory, those from `count` on as zeros.
-template <u32 D, u32 ROWS> __device__ __forceinline__ void fetch(bf16 *to, const bf16 *rows, u32 stride, u32 count, u32 size) {
+template <typename E, u32 D, u32 ROWS> __device__ __forceinline__ void fetch(E *to, const E *rows, u32 stride, u32 count, u32 size) {
     for (u32 i = threadIdx.x; i < ROWS * D / 8; i += blockDim.x) {
         u32 row = i / (D / 8), column = i % (D / 8) * 8;
         bool there = row < count && column < size;
@@ -51,24 +51,24 @@ template <u32 D, u32 ROWS> __device__ __forceinline__ void fetch(bf16 *to, const
 }
 
 /// c += A B for 16 rows against 16 others in shared memory, over the columns of the head.
-template <u32 D> __device__ __forceinline__ void scores_of(float (&c)[2][4], const u32 (&a)[D / 16][4], const bf16 *rows, u32 lane) {
+template <typename E, u32 D> __device__ __forceinline__ void scores_of(float (&c)[2][4], const u32 (&a)[D / 16][4], const E *rows, u32 lane) {
 #pragma unroll
     for (u32 k = 0; k < D / 16; ++k) {
         u32 b[4];
         load_by_rows(b, rows + 16 * k, D + GAP, lane);
-        mma(c[0], a[k], b[0], b[1]);
-        mma(c[1], a[k], b[2], b[3]);
+        mma<E>(c[0], a[k], b[0], b[1]);
+        mma<E>(c[1], a[k], b[2], b[3]);
     }
 }
 
 /// sums += A B for weights of 16 rows in shared memory.
-template <u32 D> __device__ __forceinline__ void add_rows(float (&sums)[D / 8][4], const u32 (&weights)[4], const bf16 *rows, u32 lane) {
+template <typename E, u32 D> __device__ __forceinline__ void add_rows(float (&sums)[D / 8][4], const u32 (&weights)[4], const E *rows, u32 lane) {
 #pragma unroll
     for (u32 n = 0; n < D / 8; n += 2) {
         u32 b[4];
         load_by_columns(b, rows + 8 * n, D + GAP, lane);
-        mma(sums[n], weights, b[0], b[1]);
-        mma(sums[n + 1], weights, b[2], b[3]);
+        mma<E>(sums[n], weights, b[0], b[1]);
+        mma<E>(sums[n + 1], weights, b[2], b[3]);
     }
 }
 
@@ -108,22 +108,22 @@ __device__ __forceinline__ Queries queries_of(const Layout &at, const Tile &tile
 }
 
 /// context [n, H]; log_sums [N, n]. Shared memory: 2 KEYS rows.
-template <u32 D>
-__device__ __forceinline__ void forward(const bf16 *queries, const bf16 *memory, const Tile *tiles, const u32 *positions, bf16 *context,
+template <typename E, u32 D>
+__device__ __forceinline__ void forward(const E *queries, const E *memory, const Tile *tiles, const u32 *positions, E *context,
                                         float *log_sums, const Layout &at, const Dropout &dropout) {
-    SHARED_MEMORY(bf16, shared);
-    bf16 *keys = shared, *values = keys + KEYS * (D + GAP);
+    SHARED_MEMORY(E, shared);
+    E *keys = shared, *values = keys + KEYS * (D + GAP);
     Tile tile = tiles[blockIdx.x];
     u32 head = blockIdx.y, lane = threadIdx.x % WARP, size = at.size, column = head * size;
     Queries own = queries_of(at, tile, positions);
     bool active = own.count > 0;
     u32 q[D / 16][4];
-    load_head<D>(q, queries + static_cast<u64>(own.first) * at.query_stride + column, at.query_stride, own.count, size, lane);
-    const bf16 *rows = memory + static_cast<u64>(tile.span) * at.memory_stride + column;
-    auto fetch_tile = [&](bf16 *to, u32 base, u32 part) {
+    load_head<E, D>(q, queries + static_cast<u64>(own.first) * at.query_stride + column, at.query_stride, own.count, size, lane);
+    const E *rows = memory + static_cast<u64>(tile.span) * at.memory_stride + column;
+    auto fetch_tile = [&](E *to, u32 base, u32 part) {
         if (base < tile.length) {
-            const bf16 *from = rows + static_cast<u64>(base) * at.memory_stride + part;
-            fetch<D, KEYS>(to, from, at.memory_stride, tile.length - base, size);
+            const E *from = rows + static_cast<u64>(base) * at.memory_stride + part;
+            fetch<E, D, KEYS>(to, from, at.memory_stride, tile.length - base, size);
         }
         copies_issued();
     };
@@ -138,7 +138,7 @@ __device__ __forceinline__ void forward(const bf16 *queries, const bf16 *memory,
         __syncthreads();
         if (active) {
 #pragma unroll
-            for (u32 k = 0; k < KEYS / 16; ++k) scores_of<D>(scores[k], q, keys + 16 * k * (D + GAP), lane);
+            for (u32 k = 0; k < KEYS / 16; ++k) scores_of<E, D>(scores[k], q, keys + 16 * k * (D + GAP), lane);
         }
         __syncthreads();
         fetch_tile(keys, base + KEYS, at.keys);
@@ -171,14 +171,14 @@ __device__ __forceinline__ void forward(const bf16 *queries, const bf16 *memory,
                 sum[i / 2] += weight[i];
                 weight[i] *= mask_at(dropout, kept, base % MASK_GROUP / 8 + n, i);
             }
-            weights[n / 2][n % 2 * 2] = pack(weight[0], weight[1]);
-            weights[n / 2][n % 2 * 2 + 1] = pack(weight[2], weight[3]);
+            weights[n / 2][n % 2 * 2] = pack<E>(weight[0], weight[1]);
+            weights[n / 2][n % 2 * 2 + 1] = pack<E>(weight[2], weight[3]);
         }
         await_all_but_last();
         __syncthreads();
         if (active) {
 #pragma unroll
-            for (u32 k = 0; k < KEYS / 16; ++k) add_rows<D>(out, weights[k], values + 16 * k * (D + GAP), lane);
+            for (u32 k = 0; k < KEYS / 16; ++k) add_rows<E, D>(out, weights[k], values + 16 * k * (D + GAP), lane);
         }
         __syncthreads();
         fetch_tile(values, base + KEYS, at.values);
@@ -188,46 +188,57 @@ __device__ __forceinline__ void forward(const bf16 *queries, const bf16 *memory,
         u32 row = lane / 4 + 8 * r;
         if (lane % 4 == 0 && row < own.count) log_sums[head * at.asking + own.first + row] = largest[r] * at.scale + logf(sum[r]);
     }
-    bf16 *to = context + static_cast<u64>(own.first) * at.heads * size + column;
-    store_head<D>(to, out, 1.0f / sum[0], 1.0f / sum[1], at.heads * size, own.count, size, lane);
+    E *to = context + static_cast<u64>(own.first) * at.heads * size + column;
+    store_head<E, D>(to, out, 1.0f / sum[0], 1.0f / sum[1], at.heads * size, own.count, size, lane);
+}
+
+/// Keeps what was drawn for 128 keys for the next kernel, to which a draw would cost as much as its products: in drawn [N, n, groups, 16]
+/// a byte decides on 8 keys that lie 16 apart.
+__device__ __forceinline__ void keep_drawn(u8 *drawn, const Kept &kept, const Layout &at, const Queries &own, u32 group, u32 lane) {
+    for (u32 r = 0; r < 2; ++r) {
+        u32 row = lane / 4 + 8 * r;
+        if (row >= own.count) continue;
+        u8 *of_group = drawn + ((static_cast<u64>(blockIdx.y) * at.asking + own.first + row) * at.groups + group) * MASK_LANES;
+        *reinterpret_cast<u16 *>(of_group + lane % 4 * 2) = static_cast<u16>(kept.rows[r]);
+        *reinterpret_cast<u16 *>(of_group + lane % 4 * 2 + 8) = static_cast<u16>(kept.rows[r] >> 16);
+    }
 }
 
 /// Gradient of the queries, in their layout; deltas [N, n]: the product of dy and context in each row. Shared memory: 4 STEP rows.
-template <u32 D>
-__device__ __forceinline__ void backward_queries(const bf16 *queries, const bf16 *memory, const Tile *tiles, const u32 *positions,
-                                                 const bf16 *context, const float *log_sums, const bf16 *dy, bf16 *d_queries,
-                                                 float *deltas, const Layout &at, const Dropout &dropout) {
-    SHARED_MEMORY(bf16, shared);
+template <typename E, u32 D>
+__device__ __forceinline__ void backward_queries(const E *queries, const E *memory, const Tile *tiles, const u32 *positions,
+                                                 const E *context, const float *log_sums, const E *dy, E *d_queries,
+                                                 float *deltas, u8 *drawn, const Layout &at, const Dropout &dropout) {
+    SHARED_MEMORY(E, shared);
     constexpr u32 ROWS = STEP * (D + GAP);
     Tile tile = tiles[blockIdx.x];
     u32 head = blockIdx.y, lane = threadIdx.x % WARP, size = at.size, column = head * size, width = at.heads * size;
     Queries own = queries_of(at, tile, positions);
     u64 from = static_cast<u64>(own.first) * at.query_stride + column, to = static_cast<u64>(own.first) * width + column;
-    const bf16 *rows = memory + static_cast<u64>(tile.span) * at.memory_stride + column;
+    const E *rows = memory + static_cast<u64>(tile.span) * at.memory_stride + column;
     auto fetch_tile = [&](u32 base) {
         if (base < tile.length) {
-            const bf16 *of_base = rows + static_cast<u64>(base) * at.memory_stride;
-            bf16 *half = shared + base / STEP % 2 * 2 * ROWS;
-            fetch<D, STEP>(half, of_base + at.keys, at.memory_stride, tile.length - base, size);
-            fetch<D, STEP>(half + ROWS, of_base + at.values, at.memory_stride, tile.length - base, size);
+            const E *of_base = rows + static_cast<u64>(base) * at.memory_stride;
+            E *half = shared + base / STEP % 2 * 2 * ROWS;
+            fetch<E, D, STEP>(half, of_base + at.keys, at.memory_stride, tile.length - base, size);
+            fetch<E, D, STEP>(half + ROWS, of_base + at.values, at.memory_stride, tile.length - base, size);
         }
         copies_issued();
     };
     fetch_tile(0);
     u32 q[D / 16][4], d[D / 16][4];
-    load_head<D>(q, queries + from, at.query_stride, own.count, size, lane);
-    load_head<D>(d, context + to, width, own.count, size, lane); // dy takes its place below
+    load_head<E, D>(q, queries + from, at.query_stride, own.count, size, lane);
+    load_head<E, D>(d, context + to, width, own.count, size, lane); // dy takes its place below
     float delta[2] = {0.0f, 0.0f}, log_sum[2] = {0.0f, 0.0f}, scale = at.scale * LOG2_E;
     {
         u32 y[D / 16][4];
         for (u32 k = 0; k < D / 16; ++k) {
             for (u32 i = 0; i < 4; ++i) y[k][i] = d[k][i];
         }
-        load_head<D>(d, dy + to, width, own.count, size, lane);
+        load_head<E, D>(d, dy + to, width, own.count, size, lane);
         for (u32 k = 0; k < D / 16; ++k) {
             for (u32 i = 0; i < 4; ++i) {
-                delta[i % 2] += bits_to_float(y[k][i] << 16) * bits_to_float(d[k][i] << 16) +
-                                bits_to_float(y[k][i] & 0xFFFF0000u) * bits_to_float(d[k][i] & 0xFFFF0000u);
+                delta[i % 2] += first_of<E>(y[k][i]) * first_of<E>(d[k][i]) + second_of<E>(y[k][i]) * second_of<E>(d[k][i]);
             }
         }
     }
@@ -244,13 +255,16 @@ __device__ __forceinline__ void backward_queries(const bf16 *queries, const bf16
         fetch_tile(base + STEP);
         await_all_but_last();
         __syncthreads();
-        const bf16 *keys = shared + base / STEP % 2 * 2 * ROWS, *values = keys + ROWS;
-        if (dropout.threshold && base % MASK_GROUP == 0) kept = draw(dropout, own.mask_rows, base / MASK_GROUP, lane);
+        const E *keys = shared + base / STEP % 2 * 2 * ROWS, *values = keys + ROWS;
+        if (dropout.threshold && base % MASK_GROUP == 0) {
+            kept = draw(dropout, own.mask_rows, base / MASK_GROUP, lane);
+            keep_drawn(drawn, kept, at, own, base / MASK_GROUP, lane);
+        }
 #pragma unroll
         for (u32 k = 0; k < STEP / 16 && own.count > 0; ++k) {
             float scores[2][4] = {}, products[2][4] = {};
-            scores_of<D>(scores, q, keys + 16 * k * (D + GAP), lane);
-            scores_of<D>(products, d, values + 16 * k * (D + GAP), lane);
+            scores_of<E, D>(scores, q, keys + 16 * k * (D + GAP), lane);
+            scores_of<E, D>(products, d, values + 16 * k * (D + GAP), lane);
             u32 slopes[4];
             for (u32 n = 0; n < 2; ++n) {
                 float slope[4];
@@ -260,23 +274,23 @@ __device__ __forceinline__ void backward_queries(const bf16 *queries, const bf16
                     float mask = mask_at(dropout, kept, base % MASK_GROUP / 8 + 2 * k + n, i);
                     slope[i] = weight * (products[n][i] * mask - delta[i / 2]);
                 }
-                slopes[2 * n] = pack(slope[0], slope[1]);
-                slopes[2 * n + 1] = pack(slope[2], slope[3]);
+                slopes[2 * n] = pack<E>(slope[0], slope[1]);
+                slopes[2 * n + 1] = pack<E>(slope[2], slope[3]);
             }
-            add_rows<D>(out, slopes, keys + 16 * k * (D + GAP), lane);
+            add_rows<E, D>(out, slopes, keys + 16 * k * (D + GAP), lane);
         }
         __syncthreads();
     }
-    store_head<D>(d_queries + from, out, at.scale, at.scale, at.query_stride, own.count, size, lane);
+    store_head<E, D>(d_queries + from, out, at.scale, at.scale, at.query_stride, own.count, size, lane);
 }
 
-/// Gradients of keys and values, in the layout of the memory. A block has 128 keys and eight warps. Shared memory: 4 STEP rows, and for
-/// two tiles of queries two floats and 16 bytes of mask each.
-template <u32 D>
-__device__ __forceinline__ void backward_memory(const bf16 *queries, const bf16 *memory, const Tile *tiles, const u32 *positions,
-                                                const float *log_sums, const float *deltas, const bf16 *dy, bf16 *d_memory,
+/// Gradients of keys and values, in the layout of the memory, with the mask that the kernel before has drawn. A block has 128 keys and
+/// eight warps. Shared memory: 4 STEP rows, and for two tiles of queries two floats and 16 bytes of mask each.
+template <typename E, u32 D>
+__device__ __forceinline__ void backward_memory(const E *queries, const E *memory, const Tile *tiles, const u8 *drawn,
+                                                const float *log_sums, const float *deltas, const E *dy, E *d_memory,
                                                 const Layout &at, const Dropout &dropout) {
-    SHARED_MEMORY(bf16, shared);
+    SHARED_MEMORY(E, shared);
     constexpr u32 ROWS = STEP * (D + GAP);
     float *statistics = reinterpret_cast<float *>(shared + 4 * ROWS); // [2, 2, STEP]
     u8 *masks = reinterpret_cast<u8 *>(statistics + 4 * STEP);        // [2, STEP, MASK_LANES]
@@ -287,39 +301,40 @@ __device__ __forceinline__ void backward_memory(const bf16 *queries, const bf16 
     auto fetch_tile = [&](u32 base) {
         if (base < tile.queries) {
             u32 first = tile.asking + base, there = tile.queries - base, half = base / STEP % 2;
-            bf16 *to = shared + half * 2 * ROWS;
-            fetch<D, STEP>(to, queries + static_cast<u64>(first) * at.query_stride + column, at.query_stride, there, size);
-            fetch<D, STEP>(to + ROWS, dy + static_cast<u64>(first) * width + column, width, there, size);
+            E *to = shared + half * 2 * ROWS;
+            fetch<E, D, STEP>(to, queries + static_cast<u64>(first) * at.query_stride + column, at.query_stride, there, size);
+            fetch<E, D, STEP>(to + ROWS, dy + static_cast<u64>(first) * width + column, width, there, size);
             if (threadIdx.x < STEP) {
                 u32 statistic = head * at.asking + first + threadIdx.x;
                 float *of_tile = statistics + half * 2 * STEP + threadIdx.x;
                 of_tile[0] = threadIdx.x < there ? log_sums[statistic] * LOG2_E : 0.0f;
                 of_tile[STEP] = threadIdx.x < there ? deltas[statistic] : 0.0f;
             }
-            // A byte for a query and 8 keys that lie 16 apart: a bit for each warp.
-            for (u32 i = threadIdx.x; i < STEP * MASK_LANES && dropout.threshold; i += blockDim.x) {
-                u32 query = i / MASK_LANES, row = query < there ? mask_row(at, positions, head, first + query) : 0;
-                masks[half * STEP * MASK_LANES + i] = kept_columns(dropout, row, tile.first / MASK_GROUP, i % MASK_LANES);
+            // In a byte a bit for each warp.
+            if (dropout.threshold && threadIdx.x < STEP) {
+                u64 row = static_cast<u64>(head) * at.asking + first + min(threadIdx.x, there - 1);
+                const u8 *of_group = drawn + (row * at.groups + tile.first / MASK_GROUP) * MASK_LANES;
+                copy_async(masks + (half * STEP + threadIdx.x) * MASK_LANES, of_group, threadIdx.x < there);
             }
         }
         copies_issued();
     };
     fetch_tile(0);
     u32 k[D / 16][4], v[D / 16][4];
-    load_head<D>(k, memory + from + at.keys, at.memory_stride, count, size, lane);
-    load_head<D>(v, memory + from + at.values, at.memory_stride, count, size, lane);
+    load_head<E, D>(k, memory + from + at.keys, at.memory_stride, count, size, lane);
+    load_head<E, D>(v, memory + from + at.values, at.memory_stride, count, size, lane);
     float dk[D / 8][4] = {}, dv[D / 8][4] = {}, scale = at.scale * LOG2_E;
     for (u32 base = 0; base < tile.queries; base += STEP) {
         fetch_tile(base + STEP);
         await_all_but_last();
         __syncthreads();
         u32 half = base / STEP % 2;
-        const bf16 *q = shared + half * 2 * ROWS, *d = q + ROWS;
+        const E *q = shared + half * 2 * ROWS, *d = q + ROWS;
 #pragma unroll
         for (u32 part = 0; part < STEP / 16 && count > 0; ++part) {
             float scores[2][4] = {}, products[2][4] = {};
-            scores_of<D>(scores, k, q + 16 * part * (D + GAP), lane);
-            scores_of<D>(products, v, d + 16 * part * (D + GAP), lane);
+            scores_of<E, D>(scores, k, q + 16 * part * (D + GAP), lane);
+            scores_of<E, D>(products, v, d + 16 * part * (D + GAP), lane);
             u32 weights[4], slopes[4];
             for (u32 n = 0; n < 2; ++n) {
                 float weight[4], slope[4];
@@ -336,42 +351,42 @@ __device__ __forceinline__ void backward_memory(const bf16 *queries, const bf16 
                     slope[i] = weight[i] * (products[n][i] * mask - delta);
                     weight[i] *= mask;
                 }
-                weights[2 * n] = pack(weight[0], weight[1]);
-                weights[2 * n + 1] = pack(weight[2], weight[3]);
-                slopes[2 * n] = pack(slope[0], slope[1]);
-                slopes[2 * n + 1] = pack(slope[2], slope[3]);
+                weights[2 * n] = pack<E>(weight[0], weight[1]);
+                weights[2 * n + 1] = pack<E>(weight[2], weight[3]);
+                slopes[2 * n] = pack<E>(slope[0], slope[1]);
+                slopes[2 * n + 1] = pack<E>(slope[2], slope[3]);
             }
-            add_rows<D>(dv, weights, d + 16 * part * (D + GAP), lane);
-            add_rows<D>(dk, slopes, q + 16 * part * (D + GAP), lane);
+            add_rows<E, D>(dv, weights, d + 16 * part * (D + GAP), lane);
+            add_rows<E, D>(dk, slopes, q + 16 * part * (D + GAP), lane);
         }
         __syncthreads();
     }
-    store_head<D>(d_memory + from + at.keys, dk, at.scale, at.scale, at.memory_stride, count, size, lane);
-    store_head<D>(d_memory + from + at.values, dv, 1.0f, 1.0f, at.memory_stride, count, size, lane);
+    store_head<E, D>(d_memory + from + at.keys, dk, at.scale, at.scale, at.memory_stride, count, size, lane);
+    store_head<E, D>(d_memory + from + at.values, dv, 1.0f, 1.0f, at.memory_stride, count, size, lane);
 }
 
 } // namespace tensor
 
-#define ATTENTION_TENSOR(D)                                                                                                     \
+#define ATTENTION_TENSOR(E, D)                                                                                                  \
     extern "C" __global__ void __launch_bounds__(128)                                                                           \
-        attention_tensor_forward_##D(const bf16 *queries, const bf16 *memory, const Tile *tiles, const u32 *positions,          \
-                                     bf16 *context, float *log_sums, Layout layout, Dropout dropout) {                          \
-        tensor::forward<D>(queries, memory, tiles, positions, context, log_sums, layout, dropout);                              \
+        attention_tensor_forward_##D##_##E(const E *queries, const E *memory, const Tile *tiles, const u32 *positions,          \
+                                           E *context, float *log_sums, Layout layout, Dropout dropout) {                       \
+        tensor::forward<E, D>(queries, memory, tiles, positions, context, log_sums, layout, dropout);                           \
     }                                                                                                                           \
     extern "C" __global__ void __launch_bounds__(128)                                                                           \
-        attention_tensor_backward_queries_##D(const bf16 *queries, const bf16 *memory, const Tile *tiles, const u32 *positions, \
-                                              const bf16 *context, const float *log_sums, const bf16 *dy, bf16 *d_queries,      \
-                                              float *deltas, Layout layout, Dropout dropout) {                                  \
-        tensor::backward_queries<D>(queries, memory, tiles, positions, context, log_sums, dy, d_queries, deltas, layout,        \
-                                    dropout);                                                                                   \
+        attention_tensor_backward_queries_##D##_##E(const E *queries, const E *memory, const Tile *tiles, const u32 *positions, \
+                                                    const E *context, const float *log_sums, const E *dy, E *d_queries,         \
+                                                    float *deltas, u8 *drawn, Layout layout, Dropout dropout) {                 \
+        tensor::backward_queries<E, D>(queries, memory, tiles, positions, context, log_sums, dy, d_queries, deltas, drawn,      \
+                                       layout, dropout);                                                                        \
     }                                                                                                                           \
     extern "C" __global__ void __launch_bounds__(256)                                                                           \
-        attention_tensor_backward_memory_##D(const bf16 *queries, const bf16 *memory, const Tile *tiles, const u32 *positions,  \
-                                             const float *log_sums, const float *deltas, const bf16 *dy, bf16 *d_memory,        \
-                                             Layout layout, Dropout dropout) {                                                  \
-        tensor::backward_memory<D>(queries, memory, tiles, positions, log_sums, deltas, dy, d_memory, layout, dropout);         \
+        attention_tensor_backward_memory_##D##_##E(const E *queries, const E *memory, const Tile *tiles, const u8 *drawn,       \
+                                                   const float *log_sums, const float *deltas, const E *dy, E *d_memory,        \
+                                                   Layout layout, Dropout dropout) {                                            \
+        tensor::backward_memory<E, D>(queries, memory, tiles, drawn, log_sums, deltas, dy, d_memory, layout, dropout);          \
     }
-ATTENTION_TENSOR(32)
-ATTENTION_TENSOR(64)
-ATTENTION_TENSOR(96)
-ATTENTION_TENSOR(128)
+#define ATTENTION_TENSOR_HEADS(E)                                                                                               \
+    ATTENTION_TENSOR(E, 32) ATTENTION_TENSOR(E, 64) ATTENTION_TENSOR(E, 96) ATTENTION_TENSOR(E, 128)
+ATTENTION_TENSOR_HEADS(bf16)
+ATTENTION_TENSOR_HEADS(f16)

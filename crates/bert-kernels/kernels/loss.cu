@@ -25,7 +25,13 @@ __device__ void cross_entropy(T *logits, const float *bias, const u32 *labels, f
     u32 label = labels[blockIdx.x];
     Running running = {-INFINITY, 0.0f, 0xFFFFFFFFu};
     for (u32 i = threadIdx.x; i < classes; i += blockDim.x) {
-        running = merge(running, {load(row + i) + bias[i], 1.0f, i});
+        float value = load(row + i) + bias[i];
+        // One exponential an element, unless it is the largest so far.
+        if (value > running.largest) {
+            running = {value, running.sum * expf(running.largest - value) + 1.0f, i};
+        } else {
+            running.sum += expf(value - running.largest);
+        }
     }
     for (int distance = 16; distance > 0; distance /= 2) {
         Running other = {__shfl_xor_sync(ALL_LANES, running.largest, distance),
@@ -49,15 +55,25 @@ __device__ void cross_entropy(T *logits, const float *bias, const u32 *labels, f
     }
 }
 
+/// values [n] times a factor that lies on the device: the gradient of the loss.
+template <typename T> __device__ void scale(T *values, const float *factor, u64 n) {
+    float by = *factor;
+    for (u64 i = blockIdx.x * static_cast<u64>(blockDim.x) + threadIdx.x; i < n; i += static_cast<u64>(gridDim.x) * blockDim.x) {
+        store(values + i, by * load(values + i));
+    }
+}
+
 #define LOSS(T, NAME)                                                                                                    \
     KERNEL cross_entropy_##NAME(T *logits, const float *bias, const u32 *labels, float *losses, float *hits, u32 classes) { \
         cross_entropy(logits, bias, labels, losses, hits, classes);                                                      \
-    }
+    }                                                                                                                    \
+    KERNEL scale_##NAME(T *values, const float *factor, u64 n) { scale(values, factor, n); }
 LOSS(float, f32)
 LOSS(bf16, bf16)
+LOSS(f16, f16)
 
-/// totals[0] = sum of losses, totals[1] = sum of hits, in a fixed order. One block.
-KERNEL sum_losses(const float *losses, const float *hits, float *totals, u32 rows) {
+/// The sum of losses and that of hits, in a fixed order. One block.
+KERNEL sum_losses(const float *losses, const float *hits, float *sum, float *correct, u32 rows) {
     __shared__ double parts[2][1024];
     double sums[2] = {0.0, 0.0};
     for (u32 i = threadIdx.x; i < rows; i += blockDim.x) {
@@ -70,6 +86,6 @@ KERNEL sum_losses(const float *losses, const float *hits, float *totals, u32 row
     if (threadIdx.x < 2) {
         double total = 0.0;
         for (u32 i = 0; i < blockDim.x; ++i) total += parts[threadIdx.x][i];
-        totals[threadIdx.x] = static_cast<float>(total);
+        *(threadIdx.x == 0 ? sum : correct) = static_cast<float>(total);
     }
 }

@@ -1,4 +1,4 @@
-// Tensor cores: products of tiles m16n8k16 in bf16 with sums in float (sm_80 and later), and how tiles come to them. In all of it a lane
+// Tensor cores: products of tiles m16n8k16 in bf16 or f16 (E) with sums in float (sm_80 and later), and how tiles come to them. In all of it a lane
 // is g = lane / 4 and t = lane % 4:
 //
 //   A [16, 16]  a[i]: row g + 8 (i % 2), columns 2t + 8 (i / 2) and the next
@@ -8,17 +8,6 @@
 // so the sums of two neighbouring tiles, rounded, are the operand A of the next product as they stand.
 #pragma once
 #include "device.cuh"
-
-/// Two numbers in one register, the first in the lower half.
-__device__ __forceinline__ u32 pack(float first, float second) {
-#ifdef __CUDACC__
-    u32 both;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(second), "f"(first));
-    return both;
-#else
-    return float_to_bf16_bits(first) | static_cast<u32>(float_to_bf16_bits(second)) << 16;
-#endif
-}
 
 /// 2^x.
 __device__ __forceinline__ float power_of_two(float x) {
@@ -43,15 +32,20 @@ __device__ __forceinline__ float quad_max(float value) {
 
 #ifdef __CUDACC__
 /// c += a b
-__device__ __forceinline__ void mma(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-                 "{%0, %1, %2, %3};"
-                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+template <typename E> __device__ __forceinline__ void mma(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+    if (SAME<E, bf16>) {
+        asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+            : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+            : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+    } else {
+        asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+            : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+            : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+    }
 }
 
 /// Four tiles [8, 8] from shared memory; lane i names row i % 8 of tile i / 8. TURNED: their transposes.
-template <bool TURNED> __device__ __forceinline__ void load_tiles(u32 (&tiles)[4], const bf16 *row) {
+template <bool TURNED, typename E> __device__ __forceinline__ void load_tiles(u32 (&tiles)[4], const E *row) {
     u32 address = static_cast<u32>(__cvta_generic_to_shared(row));
     if (TURNED) {
         asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
@@ -67,7 +61,7 @@ template <bool TURNED> __device__ __forceinline__ void load_tiles(u32 (&tiles)[4
 }
 
 /// 16 bytes to shared memory, or zeros where they are not `wanted`, while the thread goes on.
-__device__ __forceinline__ void copy_async(bf16 *to, const bf16 *from, bool wanted) {
+template <typename E> __device__ __forceinline__ void copy_async(E *to, const E *from, bool wanted) {
     u32 address = static_cast<u32>(__cvta_generic_to_shared(to));
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(from), "r"(wanted ? 16 : 0) : "memory");
 }
@@ -76,10 +70,10 @@ __device__ __forceinline__ void copies_issued() { asm volatile("cp.async.commit_
 /// Until all of this thread's groups but the last have arrived.
 __device__ __forceinline__ void await_all_but_last() { asm volatile("cp.async.wait_group 1;" ::: "memory"); }
 #else
-inline void mma(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+template <typename E> void mma(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
     u32 all_a[32][4], all_b[32][2], b[2] = {b0, b1};
     exchange_fragments(a, b, all_a, all_b);
-    auto number = [](u32 pair, u32 half) { return bits_to_float((half ? pair >> 16 : pair & 0xFFFFu) << 16); };
+    auto number = [](u32 pair, u32 half) { return half ? second_of<E>(pair) : first_of<E>(pair); };
     u32 lane = threadIdx.x % 32;
     for (u32 i = 0; i < 4; ++i) {
         u32 row = lane / 4 + 8 * (i / 2), column = lane % 4 * 2 + i % 2;
@@ -89,8 +83,8 @@ inline void mma(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
         }
     }
 }
-template <bool TURNED> void load_tiles(u32 (&tiles)[4], const bf16 *row) {
-    const bf16 *rows[32];
+template <bool TURNED, typename E> void load_tiles(u32 (&tiles)[4], const E *row) {
+    const E *rows[32];
     exchange_addresses(row, reinterpret_cast<const void **>(rows));
     u32 lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
     for (u32 i = 0; i < 4; ++i) {
@@ -99,16 +93,16 @@ template <bool TURNED> void load_tiles(u32 (&tiles)[4], const bf16 *row) {
         tiles[i] = low | high << 16;
     }
 }
-inline void copy_async(bf16 *to, const bf16 *from, bool wanted) { emulate_copy(to, wanted ? from : nullptr); }
+template <typename E> void copy_async(E *to, const E *from, bool wanted) { emulate_copy(to, wanted ? from : nullptr); }
 inline void copies_issued() { emulate_commit(); }
 inline void await_all_but_last() { emulate_wait(1); }
 #endif
 
 /// The operands B of two neighbouring tiles of C: [16 k, 16 n], from rows of n in shared memory.
-__device__ __forceinline__ void load_by_rows(u32 (&b)[4], const bf16 *tile, u32 stride, u32 lane) {
+template <typename E> __device__ __forceinline__ void load_by_rows(u32 (&b)[4], const E *tile, u32 stride, u32 lane) {
     load_tiles<false>(b, tile + (lane / 16 * 8 + lane % 8) * stride + lane / 8 % 2 * 8);
 }
 /// The same from rows of k.
-__device__ __forceinline__ void load_by_columns(u32 (&b)[4], const bf16 *tile, u32 stride, u32 lane) {
+template <typename E> __device__ __forceinline__ void load_by_columns(u32 (&b)[4], const E *tile, u32 stride, u32 lane) {
     load_tiles<true>(b, tile + (lane / 8 % 2 * 8 + lane % 8) * stride + lane / 16 * 8);
 }

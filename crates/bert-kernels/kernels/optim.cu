@@ -2,12 +2,24 @@
 // through two tables. Every sum has a fixed order.
 #include "device.cuh"
 
-/// A parameter: master weights, gradient and moments in float, and where training computes in bf16, the copy it computes with (or null).
+/// A parameter: master weights, gradient and moments in float, and where training computes in bf16 or f16, the copy it computes with
+/// (or null).
 struct Slot {
     float *value, *grad, *m, *v;
-    bf16 *copy;
-    u64 decays; // 0 or 1
+    void *copy;
+    u32 decays, copy_is_f16; // 0 or 1
 };
+
+/// Sets element i to a new value.
+__device__ __forceinline__ void update(const Slot &slot, u64 i, float value) {
+    slot.value[i] = value;
+    if (!slot.copy) return;
+    if (slot.copy_is_f16) {
+        store(static_cast<f16 *>(slot.copy) + i, value);
+    } else {
+        store(static_cast<bf16 *>(slot.copy) + i, value);
+    }
+}
 
 /// Elements `start .. start + count` of a parameter.
 struct Piece {
@@ -72,8 +84,7 @@ KERNEL adamw(const Slot *slots, const Piece *pieces, Rates rates) {
         float value = keep * slot.value[i] - rate * m / (sqrtf(v * rates.correction2) + rates.epsilon);
         slot.m[i] = m;
         slot.v[i] = v;
-        slot.value[i] = value;
-        if (slot.copy) store(slot.copy + i, value);
+        update(slot, i, value);
     }
 }
 
@@ -119,7 +130,6 @@ KERNEL lamb_apply(const Slot *slots, const Piece *pieces, const u32 *firsts, con
     float ratio = slot.decays && of_value > 0.0 && of_update > 0.0 ? static_cast<float>(sqrt(of_value / of_update)) : 1.0f;
     for (u64 i = piece.start + threadIdx.x; i < piece.start + piece.count; i += blockDim.x) {
         float value = slot.value[i] - rates.lr * ratio * slot.grad[i];
-        slot.value[i] = value;
-        if (slot.copy) store(slot.copy + i, value);
+        update(slot, i, value);
     }
 }

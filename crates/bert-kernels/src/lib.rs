@@ -8,7 +8,7 @@
 //!   every float type, and is what the fast form is tested against;
 //! - **cpu**: multi-threaded f32 with a hand-written backward that adds parameter gradients in place to
 //!   [`Parameter::grad`];
-//! - **cuda**, with the feature of that name: the project's own kernels in f32 or bf16, with parameters, their gradients and all
+//! - **cuda**, with the feature of that name: the project's own kernels in f32, bf16 or f16, with parameters, their gradients and all
 //!   sums in f32; tested on an emulation of the kernels, not yet run on a GPU.
 //!
 //! The fast form of an operation is a pair `forward` / `backward` on tensors without a graph. Several of them
@@ -36,6 +36,7 @@
 
 pub mod activation;
 pub mod attention;
+pub mod chip;
 mod cpu;
 #[cfg(any(feature = "cuda", test))]
 mod cuda;
@@ -58,16 +59,39 @@ pub use parameter::Parameter;
 pub use philox::truncated_normal;
 pub use spans::{Selection, Spans};
 
-/// Whether the fast forms can run on this tensor: f32 on the CPU, f32 and bf16 on a GPU of a build for CUDA.
-pub fn has_fast_form(x: &candle_core::Tensor) -> bool {
-    match x.dtype() {
-        candle_core::DType::F32 => x.device().is_cpu() || on_cuda(x),
-        candle_core::DType::BF16 => on_cuda(x),
+use candle_core::{DType, Device, Tensor};
+
+/// Whether the fast forms can run on this tensor.
+pub fn has_fast_form(x: &Tensor) -> bool {
+    computes_in(x.dtype(), x.device())
+}
+
+/// Whether the fast forms have rows of this type on this device: f32 on the CPU; f32, bf16 and f16 on a GPU of a build for CUDA.
+pub fn computes_in(dtype: DType, device: &Device) -> bool {
+    match dtype {
+        DType::F32 => device.is_cpu() || has_kernels(device),
+        DType::BF16 | DType::F16 => has_kernels(device),
         _ => false,
     }
 }
 
+/// CUDA device number `ordinal`, set up for training: everything in the order of one stream, and memory that the process keeps.
+///
+/// # Errors
+/// No such device; a build without the feature `cuda`.
+pub fn cuda_device(ordinal: usize) -> candle_core::Result<candle_core::Device> {
+    #[cfg(feature = "cuda")]
+    return cuda::device::open(ordinal);
+    #[cfg(not(feature = "cuda"))]
+    candle_core::Device::new_cuda(ordinal)
+}
+
 /// Whether the CUDA forms apply, once a fast form does.
-fn on_cuda(x: &candle_core::Tensor) -> bool {
-    cfg!(feature = "cuda") && x.device().is_cuda()
+#[cfg(feature = "cuda")]
+fn on_cuda(x: &Tensor) -> bool {
+    has_kernels(x.device())
+}
+
+fn has_kernels(device: &Device) -> bool {
+    cfg!(feature = "cuda") && device.is_cuda()
 }

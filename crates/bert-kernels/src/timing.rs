@@ -1,6 +1,8 @@
 //! Where the time of a step goes, and how much it multiplies, for benchmarks: relaxed atomic additions.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+#[cfg(any(feature = "cuda", test))]
+use candle_core::{Result, Tensor};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 /// A part of the training step. `Gemm` lies inside the others; the rest are disjoint.
@@ -45,6 +47,30 @@ pub(crate) fn timed<R>(part: Part, f: impl FnOnce() -> R) -> R {
     result
 }
 
+static WAITING: AtomicBool = AtomicBool::new(false);
+
+/// Whether parts are timed on a device that works on by itself. The thread then waits for the device around each part, which slows
+/// a step down: for steps that are not timed as a whole. On the CPU parts are always timed.
+pub fn wait_for_parts(wait: bool) {
+    WAITING.store(wait, Relaxed);
+}
+
+impl Part {
+    /// Runs this part on the device of `x`, which may work on while the thread goes on; timed where [`wait_for_parts`] asks for it.
+    #[cfg(any(feature = "cuda", test))]
+    pub(crate) fn on<R>(self, x: &Tensor, f: impl FnOnce() -> Result<R>) -> Result<R> {
+        if !WAITING.load(Relaxed) {
+            return f();
+        }
+        x.device().synchronize()?;
+        timed(self, || {
+            let result = f()?;
+            x.device().synchronize()?;
+            Ok(result)
+        })
+    }
+}
+
 /// Seconds spent in a part since the last [`reset`], over all threads that called operations.
 pub fn seconds(part: Part) -> f64 {
     NANOSECONDS[part as usize].load(Relaxed) as f64 * 1e-9
@@ -66,5 +92,31 @@ pub fn reset() {
     MULTIPLY_ADDS.store(0, Relaxed);
     for clock in &NANOSECONDS {
         clock.store(0, Relaxed);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use candle_core::{DType, Device};
+
+    /// One test, since the switch is the whole process's: the tests of operations know nothing of it.
+    #[test]
+    fn parts_elsewhere_are_timed_when_asked_for() {
+        let x = Tensor::zeros(1, DType::F32, &Device::Cpu).unwrap();
+        let nap = || {
+            std::thread::sleep(std::time::Duration::from_millis(30));
+            Ok(7)
+        };
+        let before = seconds(Part::Activation);
+        assert_eq!(Part::Activation.on(&x, nap).unwrap(), 7);
+        let silent = seconds(Part::Activation) - before;
+        wait_for_parts(true);
+        assert_eq!(Part::Activation.on(&x, nap).unwrap(), 7);
+        wait_for_parts(false);
+        // Other tests run activations meanwhile, for microseconds.
+        let timed = seconds(Part::Activation) - before - silent;
+        assert!(silent < 0.02 && timed >= 0.03, "{silent} s, {timed} s");
     }
 }

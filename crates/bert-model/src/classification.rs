@@ -62,7 +62,7 @@ impl BertForSequenceClassification {
                     .into());
                 }
                 let sum = loss::squared_error(&self.classifier.forward(&features, pass)?, scores)?;
-                Ok(LossPart { name: "task", sum, weight: scores.len() as f64, correct: 0.0 })
+                Ok(LossPart { name: "task", sum, weight: scores.len() as f64, correct: None })
             }
         }
     }

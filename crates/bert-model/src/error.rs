@@ -31,6 +31,15 @@ pub enum Error {
         /// Positions of the model.
         max: usize,
     },
+    /// A pass in a type of activations that there is no form for.
+    #[error(
+        "activations in {}: there are forms for it on GPUs in builds for CUDA only, and none among the reference forms; compute in f32",
+        dtype.as_str()
+    )]
+    Precision {
+        /// The type asked for.
+        dtype: candle_core::DType,
+    },
     /// A tensor of another shape than the model's.
     #[error(
         "tensor `{name}` has shape {found:?}, the model needs {expected:?}: the weights belong to another configuration"
@@ -67,6 +76,13 @@ pub enum Error {
 impl Error {
     /// Whether the request was wrong, rather than the work having failed.
     pub fn is_request(&self) -> bool {
-        matches!(self, Self::Config { .. } | Self::UnknownPreset(_) | Self::TooLong { .. } | Self::Shape { .. })
+        match self {
+            Self::Config { .. }
+            | Self::UnknownPreset(_)
+            | Self::TooLong { .. }
+            | Self::Precision { .. }
+            | Self::Shape { .. } => true,
+            Self::Io { .. } | Self::File { .. } | Self::Candle(_) => false,
+        }
     }
 }

@@ -46,7 +46,7 @@ impl Dense {
             true => loss::cross_entropy(x, &self.weight, &self.bias, labels)?,
             false => loss::reference(x, &self.weight, &self.bias, labels)?,
         };
-        Ok(LossPart { name, sum: loss.sum, weight: labels.len() as f64, correct: loss.correct as f64 })
+        Ok(LossPart { name, sum: loss.sum, weight: labels.len() as f64, correct: Some(loss.correct) })
     }
 }
 

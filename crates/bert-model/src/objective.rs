@@ -8,12 +8,12 @@ use candle_core::Tensor;
 pub struct LossPart {
     /// `mlm`, `nsp` or `task`.
     pub name: &'static str,
-    /// Sum over the targets: a scalar of the graph.
+    /// Sum over the targets: a scalar of the graph, in f32. On a GPU the host waits when it reads it.
     pub sum: Tensor,
     /// Number of targets.
     pub weight: f64,
-    /// Number of targets predicted right; 0 for regression.
-    pub correct: f64,
+    /// Number of targets predicted right, a scalar of f32 beside the sum; none for regression.
+    pub correct: Option<Tensor>,
 }
 
 /// Runs the backward pass: adds the gradient of `loss` to that of every parameter it depends on.

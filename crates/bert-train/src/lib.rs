@@ -34,6 +34,8 @@ pub mod export;
 mod files;
 pub mod fill_mask;
 pub mod finetune;
+pub mod loss_scale;
+pub mod memory;
 pub mod model_folder;
 pub mod optimizer;
 pub mod predict;

@@ -51,6 +51,12 @@ fn configurations() {
     }
     refused(&["pretrain", "--config", "nothing"], 2, &["quickstart, tiny, mini"]);
     refused(&["pretrain"], 2, &["--config"]);
+    for precision in ["tf32", "bf16", "f16"] {
+        let (set, words) =
+            (format!("precision={precision}"), format!("--device cpu: precision: {precision} is not to be had"));
+        refused_run(&pretrain(&config, &run, &["--set", &set]), 2, &[&words, "precision=f32"]);
+        assert!(!run.exists(), "{precision} left a folder");
+    }
     // The configurations that were refused before anything was built left no folder behind.
     for set in ["optimizer.lrr=1", "phase.0.steps=0"] {
         let other = folder.path().join("other");
@@ -217,6 +223,8 @@ fn models_texts_and_tasks() {
     finetune("sst-3", &[], 2, &["cola, sst-2, mrpc, sts-b"]);
     finetune("cola", &[], 2, &["train.tsv"]);
     finetune("sst-2", &["--set", "epochs=0"], 2, &["epochs: 0 is too few"]);
+    finetune("sst-2", &["--set", "precision=bf16"], 2, &["--device cpu: precision: bf16 is not to be had"]);
+    refused(&["bench", "--model", "tiny", "--precision", "f16"], 2, &["--device cpu: precision: f16 is not to be had"]);
     finetune("sst-2", &["--set", "max_seq_len=64"], 2, &["above the model's max_position_embeddings 48"]);
     refused(
         &["finetune", "--task", "sst-2", "--model", model, "--data", data, "--output", model],

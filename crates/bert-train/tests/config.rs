@@ -74,6 +74,8 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("model=tinny", "model", "did you mean `tiny`"),
     ("optimizer.lr=fast", "optimizer.lr", "invalid type: string \"fast\""),
     ("optimizer.lr=0", "optimizer.lr", "not above zero"),
+    ("optimizer.kind=lam", "optimizer.kind", "did you mean `lamb`"),
+    ("precision=fp16", "precision", "did you mean `f16`"),
     ("optimizer.lr=nan", "optimizer.lr", "not above zero"),
     ("optimizer.betas=[0.9, 1.0]", "optimizer.betas", "not in [0, 1)"),
     ("schedule.kind=liner", "schedule.kind", "did you mean `linear`"),
@@ -87,6 +89,8 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("masking.kind=permutation", "masking.kind", "two streams of attention"),
     ("phase.0.micro_batch=5", "phase.0.batch", "not a multiple of micro_batch 5"),
     ("phase.0.micro_batch=0", "phase.0.micro_batch", "0 is too few"),
+    ("phase.0.micro_batch=most", "phase.0.micro_batch", "a number or \"auto\""),
+    ("phase.0.micro_batch=-1", "phase.0.micro_batch", "a number or \"auto\""),
     ("phase.7.steps=1", "phase.7.steps", "items 0 to 1"),
     ("phase=[]", "phase", "there is no phase"),
     ("data.input=[]", "data.input", "there is no input"),
@@ -142,6 +146,12 @@ fn only_keys_that_the_weights_depend_on_count_as_changes() {
     assert_eq!(digest(&config), digest(&watched));
     assert!(changed_keys(&config, &watched).is_empty());
 
+    // What is left at its default is not there: runs that were begun before the keys existed go on.
+    let named = load(&["precision=f32", "optimizer.kind=adamw"]).unwrap();
+    assert_eq!(digest(&config), digest(&named));
+    let bf16 = load(&["precision=bf16", "optimizer.kind=lamb"]).unwrap();
+    assert_eq!(changed_keys(&config, &bf16), ["optimizer.kind: not set -> \"lamb\"", "precision: not set -> \"bf16\""]);
+
     let before = load(&["phase.1.batch=32", "optimizer.lr=1e-3"]).unwrap();
     let after = load(&["phase.1.batch=64", "optimizer.lr=2e-3", "phase.0.micro_batch=16"]).unwrap();
     assert_ne!(digest(&before), digest(&after));
@@ -153,7 +163,9 @@ fn only_keys_that_the_weights_depend_on_count_as_changes() {
 
 #[test]
 fn a_resolved_configuration_written_as_toml_resolves_to_itself() {
-    let config = load(&["optimizer.lr=5e-4", "model.hidden_dropout_prob=0.2"]).unwrap();
+    let settings =
+        ["optimizer.lr=5e-4", "model.hidden_dropout_prob=0.2", "phase.0.micro_batch=8", "phase.1.micro_batch=auto"];
+    let config = load(&settings).unwrap();
     let text = toml::to_string(&config).unwrap();
     let again = PretrainConfig::resolve(Raw::parse(&text, "config.toml".into()).unwrap()).unwrap();
     assert_eq!(config, again);

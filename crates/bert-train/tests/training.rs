@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 use bert_data::loader::MaskedExample;
 use bert_model::{BertConfig, BertForPreTraining, Pass, backward};
 use bert_train::Error;
-use bert_train::config::PretrainConfig;
+use bert_train::config::{OptimizerKind, PretrainConfig};
 use bert_train::pretrain::{Report, Resume, RunOptions, Targets, collate, pretrain};
 use candle_core::Device;
 use common::{contents, metrics, prepared};
@@ -34,8 +34,18 @@ fn run(config: &PretrainConfig, output: &Path, stop: bool) -> Result<Report, Err
 
 #[test]
 fn stopped_after_every_step_a_run_ends_with_the_same_bytes() {
+    stop_after_every_step(OptimizerKind::Adamw);
+}
+
+#[test]
+fn so_does_a_run_with_lamb() {
+    stop_after_every_step(OptimizerKind::Lamb);
+}
+
+fn stop_after_every_step(kind: OptimizerKind) {
     let (folder, config) = prepared();
-    let config = short(&config);
+    let mut config = short(&config);
+    config.optimizer.kind = kind;
     let (whole, pieces) = (folder.path().join("whole"), folder.path().join("pieces"));
     run(&config, &whole, false).unwrap();
     // The ninth step is the last, and a run that reaches its end is finished whatever signal came.

@@ -37,6 +37,7 @@ template <typename T> T __shfl_sync(unsigned, T value, int source) {
     exchange(&value, &theirs, sizeof value, source);
     return theirs;
 }
+unsigned __ballot_sync(unsigned, unsigned predicate);
 /// What a lane holds of the operands of mma.m16n8k16: a[4], b[2] of all 32 lanes, in the order of lanes.
 void exchange_fragments(const unsigned *a, const unsigned *b, unsigned (*all_a)[4], unsigned (*all_b)[2]);
 /// The address that each lane names.
@@ -46,5 +47,29 @@ void emulate_copy(void *to, const void *from);
 void emulate_commit();
 /// Until no more than `left` groups are under way.
 void emulate_wait(unsigned left);
+/// What a device has an instruction for: a float as the bits of the nearest f16, ties to even, and back.
+inline unsigned short host_float_to_f16_bits(float value) {
+    unsigned bits;
+    memcpy(&bits, &value, sizeof bits);
+    unsigned short sign = bits >> 16 & 0x8000;
+    if (value != value) return sign | 0x7FFF;
+    // Multiples of the distance between neighbours at this size: those below 2^-14 are as far apart as just above it.
+    int exponent = 0;
+    float size = fabsf(value);
+    if (size >= 65520.0f) return sign | 0x7C00;
+    frexpf(size, &exponent);
+    if (size < ldexpf(1.0f, -14)) return sign | static_cast<unsigned short>(nearbyintf(ldexpf(size, 24)));
+    // 1,024 to 2,048 steps; the last one carries into the exponent as it should.
+    unsigned steps = static_cast<unsigned>(nearbyintf(ldexpf(size, 11 - exponent)));
+    return sign | static_cast<unsigned short>(((exponent + 13) << 10) + steps);
+}
+inline float host_f16_bits_to_float(unsigned short bits) {
+    int exponent = bits >> 10 & 31;
+    float fraction = bits & 1023;
+    float size = exponent == 31 ? (fraction != 0 ? NAN : INFINITY)
+                 : exponent == 0 ? ldexpf(fraction, -24)
+                                 : ldexpf(1024 + fraction, exponent - 25);
+    return bits & 0x8000 ? -size : size;
+}
 inline float __expf(float x) { return expf(x); }
 inline float __logf(float x) { return logf(x); }

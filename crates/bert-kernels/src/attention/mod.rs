@@ -8,6 +8,8 @@ mod reference;
 
 pub use reference::reference;
 
+#[cfg(feature = "cuda")]
+use crate::timing::Part;
 use crate::{Dropout, Selection, Spans, has_fast_form, node};
 use candle_core::{Result, Tensor, bail};
 use operands::Operands;
@@ -88,7 +90,9 @@ pub fn forward_at(
 fn run_forward(operands: Operands) -> Result<(Tensor, Saved)> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(&operands.queries) {
-        return cuda::forward(operands);
+        let queries = operands.queries.clone();
+        operands.count_products(2);
+        return Part::Attention.on(&queries, || cuda::forward(operands));
     }
     cpu::forward(operands)
 }
@@ -97,7 +101,8 @@ fn run_forward(operands: Operands) -> Result<(Tensor, Saved)> {
 pub fn backward(saved: &Saved, dy: &Tensor) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(dy) {
-        return cuda::backward(saved, dy);
+        saved.operands.count_products(5);
+        return Part::Attention.on(dy, || cuda::backward(saved, dy));
     }
     cpu::backward(saved, dy)
 }
@@ -106,7 +111,8 @@ pub fn backward(saved: &Saved, dy: &Tensor) -> Result<Tensor> {
 pub fn backward_at(saved: &Saved, dy: &Tensor) -> Result<(Tensor, Tensor)> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(dy) {
-        return cuda::backward_at(saved, dy);
+        saved.operands.count_products(5);
+        return Part::Attention.on(dy, || cuda::backward_at(saved, dy));
     }
     cpu::backward_at(saved, dy)
 }

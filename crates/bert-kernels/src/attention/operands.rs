@@ -43,6 +43,15 @@ impl Operands {
         if self.selection.is_some() { (hidden, 2 * hidden) } else { (3 * hidden, 3 * hidden) }
     }
 
+    /// Counts `products` of every head's queries with its keys, or of the same size. The CPU form counts them where it multiplies.
+    #[cfg(feature = "cuda")]
+    pub fn count_products(&self, products: usize) {
+        for (i, span) in self.spans.iter().enumerate() {
+            let asking = self.selection.as_ref().map_or(span.len(), |selection| selection.get(i).len());
+            crate::timing::count_product(products * asking, span.len(), self.sizes.1);
+        }
+    }
+
     /// Memory for gradients of rows of the token axis: zeros where some rows belong to no unit, which would stay
     /// unwritten.
     pub fn gradient_buffer(&self, elements: usize) -> Vec<f32> {

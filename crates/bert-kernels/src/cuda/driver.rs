@@ -68,6 +68,7 @@ pub(super) fn address(storage: &CudaStorage) -> Result<u64> {
         CudaStorageSlice::F32(slice) => of(slice, storage),
         CudaStorageSlice::F64(slice) => of(slice, storage),
         CudaStorageSlice::BF16(slice) => of(slice, storage),
+        CudaStorageSlice::F16(slice) => of(slice, storage),
         CudaStorageSlice::U32(slice) => of(slice, storage),
         _ => bail!("a kernel takes no such type"),
     })

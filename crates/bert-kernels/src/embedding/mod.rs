@@ -7,6 +7,8 @@ mod reference;
 
 pub use reference::reference;
 
+#[cfg(feature = "cuda")]
+use crate::timing::Part;
 use crate::{Parameter, has_fast_form, node};
 use candle_core::{DType, Result, Tensor, bail};
 
@@ -74,7 +76,7 @@ pub fn select_rows(x: &Tensor, rows: &[u32]) -> Result<Tensor> {
 fn forward(lookups: &[Lookup], dtype: DType) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(lookups[0].table.value()) {
-        return cuda::forward(lookups, dtype);
+        return Part::Embedding.on(lookups[0].table.value(), || cuda::forward(lookups, dtype));
     }
     cpu::forward(lookups)
 }
@@ -82,7 +84,7 @@ fn forward(lookups: &[Lookup], dtype: DType) -> Result<Tensor> {
 fn backward(tables: &[(Parameter, Vec<u32>)], dy: &Tensor) -> Result<()> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(dy) {
-        return cuda::backward(tables, dy);
+        return Part::Embedding.on(dy, || cuda::backward(tables, dy));
     }
     cpu::backward(tables, dy)
 }
@@ -91,7 +93,7 @@ fn backward(tables: &[(Parameter, Vec<u32>)], dy: &Tensor) -> Result<()> {
 pub fn gather(x: &Tensor, rows: &[u32]) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(x) {
-        return cuda::gather(x, rows);
+        return Part::Embedding.on(x, || cuda::gather(x, rows));
     }
     cpu::gather(x, rows)
 }
@@ -100,7 +102,7 @@ pub fn gather(x: &Tensor, rows: &[u32]) -> Result<Tensor> {
 pub fn scatter_add(x: &Tensor, rows: &[u32], source: &Tensor) -> Result<()> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(x) {
-        return cuda::scatter_add(x, rows, source);
+        return Part::Embedding.on(x, || cuda::scatter_add(x, rows, source));
     }
     cpu::scatter_add(x, rows, source)
 }

@@ -5,9 +5,11 @@ mod cpu;
 pub(crate) mod cuda;
 mod reference;
 
-pub(crate) use cpu::add_column_sums;
+pub(crate) use cpu::{add_column_sums, add_column_sums_to};
 pub use reference::reference;
 
+#[cfg(feature = "cuda")]
+use crate::timing::Part;
 use crate::{Parameter, has_fast_form, node};
 use candle_core::{Result, Tensor};
 use std::ops::Range;
@@ -30,11 +32,12 @@ pub fn forward(x: &Tensor, weight: &Parameter, bias: &Parameter) -> Result<Tenso
 
 /// Adds the gradients of weight and bias to the parameters and returns that of x [T, in].
 ///
+/// `bias` may be `None` where its gradient comes from elsewhere: norms and activations can sum the columns of dy while they make it.
 /// With `onto`, the gradient of x is added to that tensor in place, and the tensor returned.
-pub fn backward(
+pub fn backward<'a>(
     x: &Tensor,
     weight: &Parameter,
-    bias: &Parameter,
+    bias: impl Into<Option<&'a Parameter>>,
     dy: &Tensor,
     onto: Option<&Tensor>,
 ) -> Result<Tensor> {
@@ -42,10 +45,10 @@ pub fn backward(
 }
 
 /// [`backward`] for a range of the outputs.
-pub fn backward_part(
+pub fn backward_part<'a>(
     x: &Tensor,
     weight: &Parameter,
-    bias: &Parameter,
+    bias: impl Into<Option<&'a Parameter>>,
     outputs: Range<usize>,
     dy: &Tensor,
     onto: Option<&Tensor>,
@@ -58,22 +61,22 @@ pub fn backward_part(
 pub fn forward_part(x: &Tensor, weight: &Parameter, bias: &Parameter, outputs: Range<usize>) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(x) {
-        return cuda::forward_part(x, weight, bias, outputs);
+        return Part::Linear.on(x, || cuda::forward_part(x, weight, bias, outputs));
     }
     cpu::forward_part(x, weight, bias, outputs)
 }
 
 /// The first half of [`backward`]: adds the gradients of a range of the outputs to weight and bias.
-pub fn backward_parameters(
+pub fn backward_parameters<'a>(
     x: &Tensor,
     weight: &Parameter,
-    bias: &Parameter,
+    bias: impl Into<Option<&'a Parameter>>,
     outputs: Range<usize>,
     dy: &Tensor,
 ) -> Result<()> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(x) {
-        return cuda::backward_parameters(x, weight, bias, outputs, dy);
+        return Part::Linear.on(x, || cuda::backward_parameters(x, weight, bias, outputs, dy));
     }
     cpu::backward_parameters(x, weight, bias, outputs, dy)
 }
@@ -82,7 +85,7 @@ pub fn backward_parameters(
 pub fn backward_input(weight: &Parameter, outputs: Range<usize>, dy: &Tensor, onto: Option<&Tensor>) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(dy) {
-        return cuda::backward_input(weight, outputs, dy, onto);
+        return Part::Linear.on(dy, || cuda::backward_input(weight, outputs, dy, onto));
     }
     cpu::backward_input(weight, outputs, dy, onto)
 }

@@ -1,19 +1,11 @@
+use super::Forward;
 use crate::Parameter;
 use crate::cpu::{Matrix, Start, gemm, math, vectorised};
 use crate::linear::add_column_sums;
 use crate::storage::{tensor, with_slice_mut, with_slices};
 use crate::timing::{Part, timed};
-use candle_core::{Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 use rayon::prelude::*;
-
-pub(crate) struct Forward {
-    /// Sum of the losses, in f64.
-    pub sum: f64,
-    /// Rows whose label has the highest logit.
-    pub correct: usize,
-    /// [n, classes]: softmax - one-hot, the gradient of the sum with respect to the logits.
-    pub d_logits: Tensor,
-}
 
 pub(super) fn forward(x: &Tensor, weight: &Parameter, bias: &Parameter, labels: &[u32]) -> Result<Forward> {
     timed(Part::Loss, || {
@@ -31,9 +23,10 @@ pub(super) fn forward(x: &Tensor, weight: &Parameter, bias: &Parameter, labels: 
                 })
                 .collect()
         })?;
-        let sum = per_row.iter().map(|(loss, _)| loss).sum();
+        let sum: f64 = per_row.iter().map(|(loss, _)| loss).sum();
         let correct = per_row.iter().filter(|(_, correct)| *correct).count();
-        Ok(Forward { sum, correct, d_logits })
+        let scalar = |value: f32| Tensor::new(value, &Device::Cpu);
+        Ok(Forward { sum: scalar(sum as f32)?, correct: scalar(correct as f32)?, d_logits })
     })
 }
 

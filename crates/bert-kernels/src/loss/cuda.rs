@@ -1,7 +1,8 @@
-use super::cpu::Forward;
+use super::Forward;
 use crate::Parameter;
-use crate::cuda::{Argument, Grid, THREADS, add_scaled, at, empty, launch, typed, upload};
-use crate::linear::cuda::{add_column_sums, weight_rows};
+use crate::cuda::product::{Factor, multiply};
+use crate::cuda::{Argument, Grid, THREADS, at, empty, launch, typed, upload};
+use crate::linear::cuda::{backward_input, backward_parameters, weight_rows};
 use candle_core::{DType, Result, Tensor};
 
 /// Threads that add up the losses of all rows.
@@ -11,29 +12,32 @@ pub(crate) fn forward(x: &Tensor, weight: &Parameter, bias: &Parameter, labels: 
     let (rows, classes) = (x.dim(0)?, weight.value().dim(0)?);
     let device = x.device();
     // In the type of x: of the vocabulary's scores there is one copy, and it becomes the gradient.
-    let d_logits = x.matmul(&weight_rows(weight, &(0..classes), x.dtype())?.t()?)?;
+    let d_logits = multiply(Factor::plain(x), Factor::turned(&weight_rows(weight, &(0..classes), x.dtype())?), None)?;
     let labels = upload(labels.to_vec(), device)?;
     let (losses, hits) = (empty(rows, DType::F32, device)?, empty(rows, DType::F32, device)?);
     let arguments =
         [at(&d_logits)?, at(bias.value())?, at(&labels)?, at(&losses)?, at(&hits)?, Argument::U32(classes as u32)];
     let kernel = typed("cross_entropy", x.dtype())?;
     launch(device, "loss", &kernel, Grid::new(rows as u32, THREADS), &arguments)?;
-    let totals = empty(2, DType::F32, device)?;
-    let arguments = [at(&losses)?, at(&hits)?, at(&totals)?, Argument::U32(rows as u32)];
+    // They stay on the device: the host reads the losses of all micro batches together, once a step.
+    let (sum, correct) = (empty((), DType::F32, device)?, empty((), DType::F32, device)?);
+    let arguments = [at(&losses)?, at(&hits)?, at(&sum)?, at(&correct)?, Argument::U32(rows as u32)];
     launch(device, "loss", "sum_losses", Grid::new(1, SUMMING), &arguments)?;
-    let totals = totals.to_vec1::<f32>()?;
-    Ok(Forward { sum: f64::from(totals[0]), correct: totals[1] as usize, d_logits })
+    Ok(Forward { sum, correct, d_logits })
 }
 
+/// Scales the gradient of the logits where it stands; what follows is the backward pass of a linear map. Scaled first and multiplied
+/// then: in f16 the products must see what the scaler of losses has made of the gradient, or it could not keep them from overflowing.
 pub(crate) fn backward(
     x: &Tensor,
     weight: &Parameter,
     bias: &Parameter,
     d_logits: &Tensor,
-    scale: f32,
+    d_sum: &Tensor,
 ) -> Result<Tensor> {
-    let classes = weight.value().dim(0)?;
-    add_column_sums(d_logits, &bias.grad(), scale)?;
-    add_scaled(&weight.grad(), &d_logits.t()?.matmul(x)?, scale)?;
-    d_logits.matmul(&weight_rows(weight, &(0..classes), x.dtype())?)? * f64::from(scale)
+    let (classes, elements) = (weight.value().dim(0)?, d_logits.elem_count());
+    let arguments = [at(d_logits)?, at(d_sum)?, Argument::U64(elements as u64)];
+    launch(x.device(), "loss", &typed("scale", x.dtype())?, Grid::striding(elements), &arguments)?;
+    backward_parameters(x, weight, bias, 0..classes, d_logits)?;
+    backward_input(weight, 0..classes, d_logits, None)
 }

@@ -8,18 +8,27 @@ mod reference;
 
 pub use reference::{reference, squared_error};
 
+#[cfg(feature = "cuda")]
+use crate::timing::Part;
 use crate::{Parameter, has_fast_form, node};
 use candle_core::{Result, Tensor, bail};
-use cpu::Forward;
-use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
 
-/// A loss before it is normalised.
+/// A loss before it is normalised. Both are scalars on the device of x: who reads one on a GPU waits for it.
 #[derive(Clone, Debug)]
 pub struct Loss {
-    /// Sum over the targets: a scalar of the graph.
+    /// Sum over the targets, of the graph; f32 in the fast forms, whatever the type of x.
     pub sum: Tensor,
-    /// Number of targets whose class got the highest score; of several equal ones the first counts.
-    pub correct: usize,
+    /// Number of targets whose class got the highest score, in f32 and without a graph; of several equal ones the first counts.
+    pub correct: Tensor,
+}
+
+/// What the fast forms compute of a loss, all without a graph.
+pub(crate) struct Forward {
+    pub sum: Tensor,
+    pub correct: Tensor,
+    /// [n, classes]: softmax - one-hot, the gradient of the sum with respect to the logits.
+    pub d_logits: Tensor,
 }
 
 /// -sum log softmax(x W^T + b)[label], over the rows of x.
@@ -43,11 +52,14 @@ pub fn cross_entropy(x: &Tensor, weight: &Parameter, bias: &Parameter, labels: &
     }
     let input = x.detach().contiguous()?;
     let forward = forward(&input, weight, bias, labels)?;
-    let value = Tensor::new(forward.sum as f32, x.device())?;
-    let (weight, bias, d_logits) = (weight.clone(), bias.clone(), Arc::new(forward.d_logits));
-    let sum = node::join(x, value, move |d_sum| {
-        let scale = d_sum.to_scalar::<f32>()?;
-        backward(&input, &weight, &bias, &d_logits, scale).map(Some)
+    let (weight, bias) = (weight.clone(), bias.clone());
+    // Taken by the backward pass: the largest tensor of a step makes room for the gradients, and a GPU scales it where it stands.
+    let kept = Mutex::new(Some(forward.d_logits));
+    let sum = node::join(x, forward.sum, move |d_sum| {
+        let Some(d_logits) = kept.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            bail!("cross-entropy: the backward pass of a graph runs once")
+        };
+        backward(&input, &weight, &bias, &d_logits, d_sum).map(Some)
     })?;
     Ok(Loss { sum, correct: forward.correct })
 }
@@ -55,15 +67,16 @@ pub fn cross_entropy(x: &Tensor, weight: &Parameter, bias: &Parameter, labels: &
 fn forward(x: &Tensor, weight: &Parameter, bias: &Parameter, labels: &[u32]) -> Result<Forward> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(x) {
-        return cuda::forward(x, weight, bias, labels);
+        return Part::Loss.on(x, || cuda::forward(x, weight, bias, labels));
     }
     cpu::forward(x, weight, bias, labels)
 }
 
-fn backward(x: &Tensor, weight: &Parameter, bias: &Parameter, d_logits: &Tensor, scale: f32) -> Result<Tensor> {
+/// `d_sum` is a scalar of f32 on the device; the gradient of the logits is used up.
+fn backward(x: &Tensor, weight: &Parameter, bias: &Parameter, d_logits: &Tensor, d_sum: &Tensor) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if crate::on_cuda(x) {
-        return cuda::backward(x, weight, bias, d_logits, scale);
+        return Part::Loss.on(x, || cuda::backward(x, weight, bias, d_logits, d_sum));
     }
-    cpu::backward(x, weight, bias, d_logits, scale)
+    cpu::backward(x, weight, bias, d_logits, d_sum.to_scalar::<f32>()?)
 }

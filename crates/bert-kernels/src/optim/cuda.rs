@@ -15,7 +15,7 @@ struct Tables {
 }
 
 impl Tables {
-    /// Of parameters with these addresses (value, gradient, moments, copy, whether weight decay applies) and sizes.
+    /// Of parameters with these fields (addresses of value, gradient, moments and copy; two flags) and sizes.
     fn new(parameters: &[([u64; 6], usize)], device: &Device) -> Result<Self> {
         let (mut slots, mut pieces, mut firsts) = (Vec::new(), Vec::new(), vec![0]);
         for (slot, (fields, elements)) in parameters.iter().enumerate() {
@@ -33,8 +33,9 @@ impl Tables {
     fn of(updates: &[Update], device: &Device) -> Result<Self> {
         let slot = |u: &Update| {
             let copy = u.copy.as_ref().map_or(Ok(0), address)?;
-            let fields =
-                [address(u.value)?, address(&u.grad)?, address(u.m)?, address(u.v)?, copy, u64::from(u.decays)];
+            let copy_is_f16 = u.copy.as_ref().is_some_and(|copy| copy.dtype() == DType::F16);
+            let flags = u64::from(u.decays) | u64::from(copy_is_f16) << 32;
+            let fields = [address(u.value)?, address(&u.grad)?, address(u.m)?, address(u.v)?, copy, flags];
             Ok((fields, u.value.elem_count()))
         };
         Self::new(&updates.iter().map(slot).collect::<Result<Vec<_>>>()?, device)
@@ -78,10 +79,8 @@ pub(crate) fn lamb(updates: &[Update], step: &AdamWStep) -> Result<()> {
     launch(device, "optim", "lamb_apply", grid, &[slots, pieces, at(&firsts)?, sums, rates])
 }
 
-/// The sum of squares of all gradients together.
-pub(crate) fn sum_of_squares(grads: &[Tensor]) -> Result<f64> {
-    let Some(first) = grads.first() else { return Ok(0.0) };
-    let device = first.device();
+/// The sum of squares of all gradients together: [1] in f64, on the device.
+pub(crate) fn sum_of_squares(grads: &[Tensor], device: &Device) -> Result<Tensor> {
     let slot = |grad: &Tensor| Ok(([0, address(grad)?, 0, 0, 0, 0], grad.elem_count()));
     let tables = Tables::new(&grads.iter().map(slot).collect::<Result<Vec<_>>>()?, device)?;
     let sums = empty(tables.count as usize, DType::F64, device)?;
@@ -90,5 +89,19 @@ pub(crate) fn sum_of_squares(grads: &[Tensor]) -> Result<f64> {
     let total = empty(1, DType::F64, device)?;
     let arguments = [at(&sums)?, at(&total)?, Argument::U32(tables.count)];
     launch(device, "optim", "sum_doubles", Grid::new(1, THREADS), &arguments)?;
-    Ok(total.to_vec1::<f64>()?[0])
+    Ok(total)
+}
+
+/// The norm of all gradients together and the values of f32 scalars, in one copy to the host.
+pub(crate) fn norm_and(grads: &[Tensor], scalars: &[Tensor], device: &Device) -> Result<(f64, Vec<f64>)> {
+    let total = sum_of_squares(grads, device)?;
+    let all = if scalars.is_empty() {
+        total
+    } else {
+        let rows = scalars.iter().map(|scalar| scalar.detach().reshape(1)).collect::<Result<Vec<_>>>()?;
+        Tensor::cat(&[total, Tensor::cat(&rows, 0)?.to_dtype(DType::F64)?], 0)?
+    };
+    let mut values = all.to_vec1::<f64>()?;
+    let scalars = values.split_off(1);
+    Ok((values[0].sqrt(), scalars))
 }

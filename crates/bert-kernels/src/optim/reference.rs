@@ -1,4 +1,4 @@
-use super::{AdamWStep, Update};
+use super::{AdamWStep, Update, trust_ratio};
 use crate::storage::copy_into;
 use candle_core::{DType, Device, Result, Tensor};
 
@@ -26,10 +26,7 @@ pub(super) fn lamb(update: &Update, step: &AdamWStep) -> Result<()> {
     let mut rate = step.lr;
     if *decays {
         change = (change + (&old * step.weight_decay)?)?;
-        let (of_value, of_change) = (sum_of_squares(&old)?, sum_of_squares(&change)?);
-        if of_value > 0.0 && of_change > 0.0 {
-            rate *= (of_value / of_change).sqrt();
-        }
+        rate *= trust_ratio(sum_of_squares(&old)?, sum_of_squares(&change)?);
     }
     copy_into(value, &(&old - (change * rate)?)?)?;
     copy_into(m, &new_m)?;

@@ -49,7 +49,7 @@ impl Embeddings {
             let x = norm::reference(&embedding::reference(&lookups)?, None, &self.norm, None)?;
             return Ok(dropout::reference(&x, mask)?);
         }
-        let x = norm::layer_norm(&embedding::embedding(&lookups)?, &self.norm)?;
+        let x = norm::layer_norm(&embedding::embedding_as(&lookups, pass.dtype)?, &self.norm)?;
         Ok(if pass.train { dropout::dropout(&x, mask)? } else { x.detach() })
     }
 }

@@ -6,8 +6,8 @@ mod layer;
 use crate::heads::{Dense, dense, layer_norm, select};
 use crate::parameters::Builder;
 use crate::{BertConfig, Error, Pass, Result, Sequences};
-use bert_kernels::Selection;
-use candle_core::Tensor;
+use bert_kernels::{Selection, computes_in};
+use candle_core::{DType, Tensor};
 use embeddings::Embeddings;
 use layer::Layer;
 
@@ -40,7 +40,7 @@ impl Encoder {
     /// Hidden states of the last layer [T, H].
     ///
     /// # Errors
-    /// A sequence longer than the position table, an id beyond the vocabulary.
+    /// A sequence longer than the position table, an id beyond the vocabulary, a type of activations that the device has no form for.
     pub fn hidden_states(&self, sequences: &Sequences, pass: &Pass) -> Result<Tensor> {
         let mut x = self.embed(sequences, pass)?;
         for layer in &self.layers {
@@ -86,6 +86,10 @@ impl Encoder {
         let (length, max) = (sequences.spans.longest(), self.config.max_position_embeddings);
         if length > max {
             return Err(Error::TooLong { length, max });
+        }
+        let device = self.word_embeddings().value().device();
+        if pass.dtype != DType::F32 && (pass.reference || !computes_in(pass.dtype, device)) {
+            return Err(Error::Precision { dtype: pass.dtype });
         }
         self.embeddings.forward(sequences, pass)
     }

@@ -1,24 +1,29 @@
 //! Speed of training steps and of encoding, on synthetic tokens.
 
+mod flop;
+mod peak;
 mod report;
 mod workload;
 
 use std::path::PathBuf;
 use std::time::Instant;
 
-use bert_kernels::timing;
+use bert_kernels::{chip, timing};
 use bert_model::Pass;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 
-use crate::config::model_config;
+use crate::config::{Precision, model_config};
 use crate::error::{Error, Result};
 
 pub use report::{BenchReport, PartTime};
+use report::{Machine, Measured};
 pub use workload::Work;
-use workload::Workload;
+use workload::{Input, Workload};
 
-/// Steps before the clock starts: memory is mapped and threads are started in them.
+/// Steps before the clock starts: memory is mapped, threads are started and kernels are loaded in them.
 const WARM_UP: usize = 2;
+/// Steps behind the timed ones in which a GPU's parts are timed, each waited for.
+const PROFILED: usize = 3;
 
 /// What to measure.
 #[derive(Debug, Clone)]
@@ -35,6 +40,8 @@ pub struct BenchOptions {
     pub steps: usize,
     /// Whether the backward pass computes the values inside a layer again.
     pub recompute: bool,
+    /// What is computed in.
+    pub precision: Precision,
     /// Where it runs.
     pub device: Device,
 }
@@ -51,12 +58,13 @@ pub enum Lengths {
 /// Measures steps of a model with random weights on random tokens.
 ///
 /// # Errors
-/// [`Error::Request`] for sizes that the model or the machine cannot have, [`Error::File`] for a file of lengths that
-/// holds something else.
+/// A device without the precision asked for, [`Error::Request`] for sizes that the model or the machine cannot have,
+/// [`Error::File`] for a file of lengths that holds something else.
 pub fn bench(options: &BenchOptions) -> Result<BenchReport> {
     let config = model_config(&options.model)?;
-    let BenchOptions { batch, steps, work, .. } = *options;
-    if steps == 0 || batch == 0 {
+    let BenchOptions { batch, steps, work, device, .. } = options;
+    options.precision.set_up(device)?;
+    if *steps == 0 || *batch == 0 {
         return Err(Error::Request("--steps and --batch need at least 1".into()));
     }
     let lengths = match &options.lengths {
@@ -67,33 +75,84 @@ pub fn bench(options: &BenchOptions) -> Result<BenchReport> {
     if let Some(length) = lengths.iter().find(|length| !(8..=longest).contains(*length)) {
         return Err(Error::Request(format!("a sequence of {length} tokens: this model takes 8 to {longest}")));
     }
-    let mut workload = Workload::new(&config, work, &options.device)?;
     let batches: Vec<Vec<usize>> = (0..WARM_UP + steps)
-        .map(|step| (0..batch).map(|i| lengths[(step * batch + i) % lengths.len()]).collect())
+        .map(|step| (0..*batch).map(|i| lengths[(step * batch + i) % lengths.len()]).collect())
         .collect();
 
-    let rate_before = matrix_rate()?;
-    let mut times = Vec::with_capacity(steps);
+    let mut run = Run { workload: Workload::new(&config, *work, options.precision, device)?, options, passes: 0 };
+    let rate_before = matrix_rate(options)?;
+    chip::forget_peak_memory(device)?;
+    let mut measured = Measured::default();
     for (step, lengths) in batches.iter().enumerate() {
         if step == WARM_UP {
             timing::reset();
         }
-        let input = workload.input(lengths);
-        let start = Instant::now();
-        workload.step(&input, Pass::train(1, step as u64).recomputing(options.recompute))?;
+        let input = run.workload.input(lengths);
+        let seconds = run.step(&input)?;
         if step >= WARM_UP {
-            times.push(start.elapsed().as_secs_f64());
+            measured.times.push(seconds);
+            measured.tokens += lengths.iter().sum::<usize>();
+            measured.model_flop += flop::step_flop(&config, *work, lengths, input.masked());
         }
     }
-    let products = timing::multiply_adds();
-    let parts = timing::PARTS.map(|part| PartTime {
-        part: format!("{part:?}").to_lowercase(),
-        ms: 1e3 * timing::seconds(part) / steps as f64,
-    });
+    measured.multiplied_flop = 2 * timing::multiply_adds();
+    measured.device_memory = chip::peak_memory(device)?;
+    run.time_parts(&mut measured, &batches[batches.len() - 1])?;
     // The better of two moments: another program may have disturbed one of them.
-    let rate = matrix_rate()?.max(rate_before);
-    let tokens: usize = batches[WARM_UP..].iter().flatten().sum();
-    Ok(BenchReport::new(options, &workload, &mut times, tokens, 2 * products, rate, parts.to_vec()))
+    let matrix_flops = matrix_rate(options)?.max(rate_before);
+    let chip = chip::chip(device)?;
+    let machine = Machine {
+        peak_flops: chip.as_ref().and_then(|chip| peak::dense_peak(chip, options.precision)),
+        name: chip.map_or_else(|| "cpu".into(), |chip| chip.name),
+        matrix_flops,
+    };
+    Ok(BenchReport::new(options, run.workload.parameters().elements(), machine, measured))
+}
+
+/// Steps one after the other.
+struct Run<'a> {
+    workload: Workload,
+    options: &'a BenchOptions,
+    passes: u64,
+}
+
+impl Run<'_> {
+    /// One step, from an idle device to an idle device; its seconds.
+    fn step(&mut self, input: &Input) -> Result<f64> {
+        let pass = Pass::train(1, self.passes)
+            .recomputing(self.options.recompute)
+            .computing_in(self.options.precision.dtype());
+        self.passes += 1;
+        self.options.device.synchronize()?;
+        let start = Instant::now();
+        self.workload.step(input, pass)?;
+        self.options.device.synchronize()?;
+        Ok(start.elapsed().as_secs_f64())
+    }
+
+    /// Where the time goes. On the CPU the clocks of the timed steps say it. A GPU's parts overlap with what the processor does, so
+    /// they are timed in further steps, which wait for each.
+    fn time_parts(&mut self, measured: &mut Measured, lengths: &[usize]) -> Result<()> {
+        let mut seconds: f64 = measured.times.iter().sum();
+        let mut steps = measured.times.len();
+        if !self.options.device.is_cpu() {
+            let input = self.workload.input(lengths);
+            timing::reset();
+            timing::wait_for_parts(true);
+            seconds = 0.0;
+            steps = PROFILED;
+            for _ in 0..PROFILED {
+                seconds += self.step(&input)?;
+            }
+            timing::wait_for_parts(false);
+        }
+        let ms = |seconds: f64| 1e3 * seconds / steps as f64;
+        measured.parts_step_ms = ms(seconds);
+        measured.parts = timing::PARTS
+            .map(|part| PartTime { part: format!("{part:?}").to_lowercase(), ms: ms(timing::seconds(part)) })
+            .to_vec();
+        Ok(())
+    }
 }
 
 /// One length a line.
@@ -115,15 +174,19 @@ fn read_lengths(path: &std::path::Path) -> Result<Vec<usize>> {
     Ok(lengths)
 }
 
-/// The best rate of large matrix multiplications on this machine now, in FLOP/s.
-fn matrix_rate() -> Result<f64> {
-    const SIZE: usize = 1536;
-    let a = Tensor::ones((SIZE, SIZE), DType::F32, &Device::Cpu)?;
+/// The best rate of large matrix multiplications on this device and in this precision now, in FLOP/s. Of random numbers: a GPU
+/// clocks higher on equal ones.
+fn matrix_rate(options: &BenchOptions) -> Result<f64> {
+    let device = &options.device;
+    let size = if device.is_cpu() { 1536 } else { 8192 };
+    let a = Tensor::randn(0f32, 1.0, (size, size), device)?.to_dtype(options.precision.dtype())?;
     let mut best = f64::INFINITY;
     for _ in 0..8 {
+        device.synchronize()?;
         let start = Instant::now();
         a.matmul(&a)?;
+        device.synchronize()?;
         best = best.min(start.elapsed().as_secs_f64());
     }
-    Ok(2.0 * (SIZE as f64).powi(3) / best)
+    Ok(2.0 * (size as f64).powi(3) / best)
 }

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::workload::{Work, Workload};
-use super::{BenchOptions, Lengths};
+use super::{BenchOptions, Lengths, Work};
+use crate::config::Precision;
 
 /// What was measured over whole steps.
 #[derive(Debug, Clone, Serialize)]
@@ -12,13 +12,17 @@ pub struct BenchReport {
     pub model: String,
     /// What a step does.
     pub work: Work,
+    /// `cpu`, or the GPU's name.
+    pub device: String,
+    /// What was computed in.
+    pub precision: Precision,
     /// Trainable numbers.
     pub parameters: usize,
     /// Tokens in each sequence; none where the lengths differ.
     pub seq_len: Option<usize>,
     /// Sequences a step.
     pub batch: usize,
-    /// Threads that compute.
+    /// Threads that compute on the CPU.
     pub threads: usize,
     /// Median time of a step in milliseconds.
     pub step_ms: f64,
@@ -26,16 +30,28 @@ pub struct BenchReport {
     pub fastest_ms: f64,
     /// Real tokens a second: all tokens of the measured steps by their time, or at the median where all steps are alike.
     pub tokens_per_second: f64,
+    /// FLOP of a step by formula: 6 N for each real token, attention, and the head on the masked tokens.
+    pub model_flop: f64,
+    /// FLOP/s by that formula.
+    pub model_flops: f64,
     /// FLOP of a step's matrix products, counted as they are called (a multiply-add is two).
     pub step_flop: f64,
     /// FLOP/s of the whole step: products by the time of everything.
     pub flops: f64,
-    /// Best rate of large matrix multiplications, measured before and after in the same process.
+    /// Best rate of large matrix multiplications in this precision, measured before and after in the same process.
     pub matrix_flops: f64,
-    /// Most memory the process had, in MiB; none where the system does not say.
+    /// The GPU's dense peak in this precision, from its attributes.
+    pub peak_flops: Option<f64>,
+    /// `model_flops` by `peak_flops`.
+    pub share_of_peak: Option<f64>,
+    /// Most main memory the process had, in MiB; none where the system does not say.
     pub peak_memory_mib: Option<f64>,
+    /// Most memory of the GPU that tensors had at once in the measured steps, in MiB; none on the CPU.
+    pub device_memory_mib: Option<f64>,
     /// Mean milliseconds a step by part; `gemm` lies inside the others.
     pub parts: Vec<PartTime>,
+    /// Mean milliseconds of the steps in which the parts were timed: on a GPU those wait for each part and take longer.
+    pub parts_step_ms: f64,
 }
 
 /// Time of one part of a step.
@@ -47,17 +63,35 @@ pub struct PartTime {
     pub ms: f64,
 }
 
+/// Sums over the measured steps.
+#[derive(Debug, Default)]
+pub(super) struct Measured {
+    /// Seconds of each step.
+    pub times: Vec<f64>,
+    /// Real tokens.
+    pub tokens: usize,
+    /// FLOP by formula.
+    pub model_flop: f64,
+    /// FLOP counted as products were called.
+    pub multiplied_flop: u64,
+    /// Most bytes of the GPU.
+    pub device_memory: Option<u64>,
+    /// Mean times of the parts, and of the steps they belong to.
+    pub parts: Vec<PartTime>,
+    pub parts_step_ms: f64,
+}
+
+/// What the steps ran on.
+#[derive(Debug)]
+pub(super) struct Machine {
+    pub name: String,
+    pub peak_flops: Option<f64>,
+    pub matrix_flops: f64,
+}
+
 impl BenchReport {
-    /// From the times of the steps in seconds, all their tokens and FLOP.
-    pub(super) fn new(
-        options: &BenchOptions,
-        workload: &Workload,
-        times: &mut [f64],
-        tokens: usize,
-        flop: u64,
-        matrix_flops: f64,
-        parts: Vec<PartTime>,
-    ) -> Self {
+    pub(super) fn new(options: &BenchOptions, parameters: usize, machine: Machine, measured: Measured) -> Self {
+        let Measured { mut times, tokens, model_flop, multiplied_flop, .. } = measured;
         let steps = times.len();
         let total: f64 = times.iter().sum();
         times.sort_by(f64::total_cmp);
@@ -68,21 +102,30 @@ impl BenchReport {
         };
         // One disturbed step must not count where a median can be had.
         let time = if seq_len.is_some() { median * steps as f64 } else { total };
+        let model_flops = model_flop / time;
         Self {
             model: options.model.clone(),
             work: options.work,
-            parameters: workload.parameters().elements(),
+            device: machine.name,
+            precision: options.precision,
+            parameters,
             seq_len,
             batch: options.batch,
             threads: rayon::current_num_threads(),
             step_ms: 1e3 * median,
             fastest_ms: 1e3 * times[0],
             tokens_per_second: tokens as f64 / time,
-            step_flop: flop as f64 / steps as f64,
-            flops: flop as f64 / time,
-            matrix_flops,
+            model_flop: model_flop / steps as f64,
+            model_flops,
+            step_flop: multiplied_flop as f64 / steps as f64,
+            flops: multiplied_flop as f64 / time,
+            matrix_flops: machine.matrix_flops,
+            peak_flops: machine.peak_flops,
+            share_of_peak: machine.peak_flops.map(|peak| model_flops / peak),
             peak_memory_mib: peak_memory_mib(),
-            parts,
+            device_memory_mib: measured.device_memory.map(|bytes| bytes as f64 / f64::from(1 << 20)),
+            parts: measured.parts,
+            parts_step_ms: measured.parts_step_ms,
         }
     }
 }
@@ -97,18 +140,26 @@ fn peak_memory_mib() -> Option<f64> {
 
 impl std::fmt::Display for BenchReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { model, batch, threads, parameters, .. } = self;
+        let Self { model, batch, threads, parameters, device, .. } = self;
         let millions = *parameters as f64 / 1e6;
-        let what = format!("{:?}", self.work).to_lowercase();
+        let lower = |name: String| name.to_lowercase();
+        let (what, precision) = (lower(format!("{:?}", self.work)), lower(format!("{:?}", self.precision)));
         match self.seq_len {
             Some(length) => write!(f, "{what} {model} ({millions:.1} M parameters), {batch} x {length} tokens")?,
             None => write!(f, "{what} {model} ({millions:.1} M parameters), {batch} sequences of unequal length")?,
         }
-        writeln!(f, ", {threads} threads")?;
+        writeln!(f, ", {precision} on {device}, {threads} threads")?;
         writeln!(f, "step {:.1} ms, {:.0} tokens/s", self.step_ms, self.tokens_per_second)?;
+        write!(f, "{:.1} GFLOP a step by formula, {:.0} GFLOP/s", self.model_flop * 1e-9, self.model_flops * 1e-9)?;
+        match (self.share_of_peak, self.peak_flops) {
+            (Some(share), Some(peak)) => {
+                writeln!(f, ": {:.1}% of the chip's dense peak of {:.0} GFLOP/s", 100.0 * share, peak * 1e-9)?;
+            }
+            _ => writeln!(f)?,
+        }
         writeln!(
             f,
-            "{:.1} GFLOP a step, {:.0} GFLOP/s: {:.0}% of the {:.0} GFLOP/s of a large matrix multiplication",
+            "{:.1} GFLOP a step multiplied, {:.0} GFLOP/s: {:.0}% of the {:.0} GFLOP/s of a large matrix multiplication",
             self.step_flop * 1e-9,
             self.flops * 1e-9,
             100.0 * self.flops / self.matrix_flops,
@@ -117,8 +168,12 @@ impl std::fmt::Display for BenchReport {
         if let Some(memory) = self.peak_memory_mib {
             writeln!(f, "peak memory {memory:.0} MiB")?;
         }
+        if let Some(memory) = self.device_memory_mib {
+            writeln!(f, "peak memory of the GPU {memory:.0} MiB")?;
+            writeln!(f, "parts, each waited for in steps of {:.1} ms:", self.parts_step_ms)?;
+        }
         for PartTime { part, ms } in &self.parts {
-            writeln!(f, "  {part:<12}{ms:>10.2} ms {:>4.0}%", 100.0 * ms / self.step_ms)?;
+            writeln!(f, "  {part:<12}{ms:>10.2} ms {:>4.0}%", 100.0 * ms / self.parts_step_ms)?;
         }
         Ok(())
     }

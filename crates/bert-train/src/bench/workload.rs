@@ -7,9 +7,9 @@ use bert_model::{
 };
 use candle_core::Device;
 
-use crate::config::OptimizerConfig;
+use crate::config::{OptimizerConfig, Precision};
 use crate::error::Result;
-use crate::optimizer::AdamW;
+use crate::optimizer::Optimizer;
 use crate::pretrain::{Targets, collate};
 
 /// The kind of step.
@@ -26,8 +26,8 @@ pub enum Work {
 
 /// A model, and what a step of it needs.
 pub(super) enum Workload {
-    Pretrain(BertForPreTraining, AdamW),
-    Finetune(BertForSequenceClassification, AdamW),
+    Pretrain(BertForPreTraining, Optimizer),
+    Finetune(BertForSequenceClassification, Optimizer),
     Encode(BertForPreTraining),
 }
 
@@ -37,9 +37,16 @@ pub(super) struct Input {
     targets: Targets,
 }
 
+impl Input {
+    /// Masked tokens, which the head of pre-training predicts.
+    pub fn masked(&self) -> usize {
+        self.targets.mlm
+    }
+}
+
 impl Workload {
-    pub fn new(config: &BertConfig, work: Work, device: &Device) -> Result<Self> {
-        let optimizer = |store: &ParameterStore| AdamW::new(&OptimizerConfig::default(), store);
+    pub fn new(config: &BertConfig, work: Work, precision: Precision, device: &Device) -> Result<Self> {
+        let optimizer = |store: &ParameterStore| Optimizer::new(&OptimizerConfig::default(), precision, store);
         Ok(match work {
             Work::Pretrain => {
                 let model = BertForPreTraining::new(config, 1, device)?;
@@ -77,18 +84,18 @@ impl Workload {
         match self {
             Self::Pretrain(model, optimizer) => {
                 let parts = model.loss(&input.batch, &pass)?;
-                backward(&input.targets.normalise(&parts)?, model.parameters())?;
+                backward(&optimizer.scaled(input.targets.normalise(&parts)?)?, model.parameters())?;
                 optimizer.step(model.parameters(), 1e-4)?;
             }
             Self::Finetune(model, optimizer) => {
                 let sequences: &Sequences = &input.batch.sequences;
                 let classes = input.batch.next_sentence_labels.clone();
                 let part = model.loss(sequences, &TaskTargets::Classes(classes), &pass)?;
-                backward(&(&part.sum / part.weight)?, model.parameters())?;
+                backward(&optimizer.scaled((&part.sum / part.weight)?)?, model.parameters())?;
                 optimizer.step(model.parameters(), 1e-4)?;
             }
             Self::Encode(model) => {
-                model.hidden_states(&input.batch.sequences, &Pass::eval())?;
+                model.hidden_states(&input.batch.sequences, &Pass { train: false, ..pass })?;
             }
         }
         Ok(())

@@ -12,7 +12,7 @@ use super::state::{State, StateFile};
 use crate::config::{PretrainConfig, changed_keys, digest};
 use crate::error::{Error, Result};
 use crate::files::{create_folder, discard_folder, read_json, write_folder, write_json};
-use crate::optimizer::AdamW;
+use crate::optimizer::Optimizer;
 
 const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "state.json";
@@ -41,7 +41,7 @@ pub struct Snapshot<'a> {
     /// The model.
     pub model: &'a BertForPreTraining,
     /// The moments.
-    pub optimizer: &'a AdamW,
+    pub optimizer: &'a Optimizer,
     /// The vocabulary, so that the folder can be used by itself.
     pub tokenizer: &'a Tokenizer,
     /// Where the run stands.
@@ -134,6 +134,11 @@ impl Checkpoint {
         self.step
     }
 
+    /// The configuration that led to it.
+    pub fn configuration(&self) -> Result<PretrainConfig> {
+        Ok(self.read_state()?.configuration)
+    }
+
     /// Refuses a checkpoint whose weights came from another configuration, naming the keys.
     pub fn check_configuration(&self, config: &PretrainConfig) -> Result<()> {
         let saved = self.read_state()?;
@@ -152,7 +157,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// When the weights or moments do not fit, or the examples are not those it was trained on.
-    pub fn restore(&self, data: &[String], model: &BertForPreTraining, optimizer: &mut AdamW) -> Result<State> {
+    pub fn restore(&self, data: &[String], model: &BertForPreTraining, optimizer: &mut Optimizer) -> Result<State> {
         let wrong = |file: &str, problem: String| Error::Checkpoint {
             checkpoint: self.path.clone(),
             file: file.into(),
@@ -172,7 +177,7 @@ impl Checkpoint {
         let moments: HashMap<String, Tensor> =
             candle_core::safetensors::load(&path, &Device::Cpu).map_err(|error| wrong(OPTIMIZER, error.to_string()))?;
         optimizer
-            .load(model.parameters(), &moments, saved.state.updates)
+            .load(model.parameters(), &moments, saved.state.updates, saved.state.loss_scale)
             .map_err(|problem| wrong(OPTIMIZER, problem))?;
         Ok(saved.state)
     }

@@ -15,4 +15,4 @@ mod manifest;
 mod state;
 
 pub use folder::{Checkpoint, Checkpoints, Snapshot};
-pub use state::{Meters, State};
+pub use state::{Meters, State, Unread};

@@ -2,11 +2,12 @@
 
 use bert_data::loader::Cursor;
 use bert_model::LossPart;
-use candle_core::DType;
+use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::config::PretrainConfig;
 use crate::error::Result;
+use crate::loss_scale::LossScale;
 
 /// Where a run stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,9 @@ pub struct State {
     pub updates: u64,
     /// Steps skipped because the gradient was not finite.
     pub skipped: u64,
+    /// The scale of the next step's loss, where the run computes in f16.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<LossScale>,
     /// Sums since the last line of training metrics.
     pub meters: Meters,
 }
@@ -61,22 +65,49 @@ pub(super) struct StateFile {
     pub configuration: PretrainConfig,
 }
 
-impl Meters {
-    /// Adds the losses of one micro batch.
-    pub fn add_parts(&mut self, parts: &[LossPart]) -> Result<()> {
+/// Losses of a step's micro batches that nobody has read. On a GPU they may not even be computed yet: reading them one by one
+/// would make it wait for the host after every pass.
+#[derive(Debug, Default)]
+pub struct Unread {
+    /// Name and number of targets of each part.
+    parts: Vec<(&'static str, f64)>,
+    /// Two of each part: the sum, and the targets predicted right.
+    scalars: Vec<Tensor>,
+}
+
+impl Unread {
+    /// Adds the losses of one micro batch, without its graph.
+    pub fn add(&mut self, parts: &[LossPart]) -> Result<()> {
         for part in parts {
-            let sum = f64::from(part.sum.to_dtype(DType::F32)?.to_scalar::<f32>()?);
-            let (loss, targets, correct) = match part.name {
-                "mlm" => (&mut self.mlm_loss, &mut self.mlm_targets, &mut self.mlm_correct),
-                _ => (&mut self.nsp_loss, &mut self.nsp_targets, &mut self.nsp_correct),
-            };
-            *loss += sum;
-            *targets += part.weight;
-            *correct += part.correct;
+            self.parts.push((part.name, part.weight));
+            self.scalars.push(part.sum.detach());
+            self.scalars.push(part.correct.clone().map_or_else(|| part.sum.detach().zeros_like(), Ok)?);
         }
         Ok(())
     }
 
+    /// What is to be read, f32 scalars.
+    pub fn scalars(&self) -> &[Tensor] {
+        &self.scalars
+    }
+
+    /// The sums, from the values of [`Unread::scalars`].
+    pub fn meters(&self, values: &[f64]) -> Meters {
+        let mut meters = Meters::default();
+        for ((name, weight), values) in self.parts.iter().zip(values.chunks_exact(2)) {
+            let (loss, targets, correct) = match *name {
+                "mlm" => (&mut meters.mlm_loss, &mut meters.mlm_targets, &mut meters.mlm_correct),
+                _ => (&mut meters.nsp_loss, &mut meters.nsp_targets, &mut meters.nsp_correct),
+            };
+            *loss += values[0];
+            *targets += weight;
+            *correct += values[1];
+        }
+        meters
+    }
+}
+
+impl Meters {
     /// Adds the sums of `other`.
     pub fn merge(&mut self, other: &Self) {
         self.steps += other.steps;

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::builtin::Kind;
 use super::checks::Checks;
+use super::micro_batch::MicroBatch;
+use super::precision::Precision;
 use super::raw::Raw;
 use super::schedule::{OptimizerConfig, ScheduleKind};
 use crate::error::Result;
@@ -19,18 +21,21 @@ pub struct FinetuneConfig {
     pub epochs: u64,
     /// Examples an optimiser step.
     pub batch: usize,
-    /// Examples a forward pass, a divisor of `batch`; left out: the whole batch.
+    /// Examples a forward pass, a divisor of `batch`; `auto`: the largest that fits into memory; left out: the whole batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub micro_batch: Option<usize>,
+    pub micro_batch: Option<MicroBatch>,
     /// Whether a layer's intermediate values are computed again in the backward pass instead of kept: less memory, about a
     /// quarter more time, the same results.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recompute: bool,
+    /// In what type training computes: `f32`, `tf32`, `bf16` or `f16`; all but the first need CUDA.
+    #[serde(default, skip_serializing_if = "Precision::is_f32")]
+    pub precision: Precision,
     /// Longest input in tokens; longer pairs lose tokens from their longer side.
     pub max_seq_len: usize,
     /// Dropout on hidden states and attention probabilities.
     pub dropout: f64,
-    /// AdamW.
+    /// AdamW or LAMB.
     #[serde(default)]
     pub optimizer: OptimizerConfig,
     /// Learning rate over time.
@@ -68,7 +73,7 @@ impl FinetuneConfig {
 
     /// Examples a forward pass.
     pub fn micro_batch(&self) -> usize {
-        self.micro_batch.unwrap_or(self.batch)
+        MicroBatch::resolve(self.micro_batch, self.batch)
     }
 
     fn check(&self, checks: &Checks<'_>) -> Result<()> {

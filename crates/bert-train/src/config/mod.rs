@@ -9,7 +9,9 @@ mod builtin;
 mod changes;
 mod checks;
 mod finetune;
+mod micro_batch;
 mod model;
+mod precision;
 mod pretrain;
 mod raw;
 mod schedule;
@@ -17,9 +19,11 @@ mod schedule;
 pub use builtin::{Kind, names};
 pub use changes::{changed_keys, digest};
 pub use finetune::FinetuneConfig;
+pub use micro_batch::MicroBatch;
 pub use model::{OPEN_VOCABULARY, model_config};
+pub use precision::Precision;
 pub use pretrain::{
     BatchUnit, CheckpointConfig, DataConfig, EvaluationConfig, Masking, MaskingConfig, PhaseConfig, PretrainConfig,
 };
 pub use raw::Raw;
-pub use schedule::{OptimizerConfig, ScheduleConfig, ScheduleKind};
+pub use schedule::{OptimizerConfig, OptimizerKind, ScheduleConfig, ScheduleKind};

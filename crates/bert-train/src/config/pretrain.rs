@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::builtin::Kind;
 use super::checks::Checks;
+use super::micro_batch::MicroBatch;
 use super::model;
+use super::precision::Precision;
 use super::raw::Raw;
 use super::schedule::{OptimizerConfig, ScheduleConfig};
 use crate::error::Result;
@@ -24,12 +26,15 @@ pub struct PretrainConfig {
     /// weights. Its vocabulary may have grown since (`bert-data vocab --extend`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<String>,
+    /// In what type training computes: `f32`, `tf32`, `bf16` or `f16`; all but the first need CUDA.
+    #[serde(default, skip_serializing_if = "Precision::is_f32")]
+    pub precision: Precision,
     /// Where the text comes from and how examples are made of it.
     pub data: DataConfig,
     /// What is masked.
     #[serde(default)]
     pub masking: MaskingConfig,
-    /// AdamW.
+    /// AdamW or LAMB.
     #[serde(default)]
     pub optimizer: OptimizerConfig,
     /// Learning rate over time, all phases together.
@@ -148,9 +153,9 @@ pub struct PhaseConfig {
     /// in `micro_batch`.
     #[serde(default, skip_serializing_if = "BatchUnit::is_sequences")]
     pub batch_unit: BatchUnit,
-    /// Sequences or tokens a forward pass, a divisor of `batch`; left out: the whole batch.
+    /// Sequences or tokens a forward pass, a divisor of `batch`; `auto`: the largest that fits into memory; left out: the whole batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub micro_batch: Option<usize>,
+    pub micro_batch: Option<MicroBatch>,
     /// Whether a layer's intermediate values are computed again in the backward pass instead of kept: less memory, about a
     /// quarter more time, the same results.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -186,7 +191,7 @@ impl BatchUnit {
 impl PhaseConfig {
     /// Sequences or tokens a forward pass.
     pub fn micro_batch(&self) -> usize {
-        self.micro_batch.unwrap_or(self.batch)
+        MicroBatch::resolve(self.micro_batch, self.batch)
     }
 
     /// Sequences that surely fit into a forward pass.

@@ -4,10 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use super::checks::Checks;
 
-/// `[optimizer]`: AdamW.
+/// `[optimizer]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerConfig {
+    /// `adamw` or `lamb`.
+    #[serde(skip_serializing_if = "OptimizerKind::is_adamw")]
+    pub kind: OptimizerKind,
     /// Peak learning rate.
     pub lr: f64,
     /// Decay rates of the two moments.
@@ -22,10 +25,38 @@ pub struct OptimizerConfig {
     pub clip_norm: f64,
 }
 
+/// The update rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    /// Adam with decoupled weight decay (Loshchilov & Hutter, 2019).
+    #[default]
+    Adamw,
+    /// AdamW's update scaled to the norm of each matrix, for batches of tens of thousands (You et al., 2020). The gradient is
+    /// normalised beforehand by `clip_norm`, as in NVIDIA's code: divided by its global norm where that is above 1.
+    Lamb,
+}
+
+impl OptimizerKind {
+    /// Whether this is the default, which settings leave out.
+    pub fn is_adamw(&self) -> bool {
+        *self == Self::Adamw
+    }
+}
+
 impl Default for OptimizerConfig {
     /// The values of the BERT paper and its code.
     fn default() -> Self {
-        Self { lr: 1e-4, betas: [0.9, 0.999], eps: 1e-6, weight_decay: 0.01, bias_correction: true, clip_norm: 1.0 }
+        let kind = OptimizerKind::Adamw;
+        Self {
+            kind,
+            lr: 1e-4,
+            betas: [0.9, 0.999],
+            eps: 1e-6,
+            weight_decay: 0.01,
+            bias_correction: true,
+            clip_norm: 1.0,
+        }
     }
 }
 

@@ -4,19 +4,20 @@ use std::path::PathBuf;
 
 use bert_data::order::Permutation;
 use bert_data::tasks::{Task, TaskSplit};
-use bert_model::{BertForSequenceClassification, Pass, backward, save_pretrained};
+use bert_model::{BertConfig, BertForSequenceClassification, Pass, backward, save_pretrained};
 use candle_core::Device;
 use serde::Serialize;
 
 use super::batch::{Encoded, pack, targets};
 use super::evaluate::{Evaluation, evaluate};
 use super::task_data::{TaskInputs, encode};
-use crate::config::FinetuneConfig;
+use crate::config::{FinetuneConfig, MicroBatch};
 use crate::error::{Error, Result};
 use crate::export::refuse_existing;
 use crate::files::{create_folder, write_folder, write_json};
+use crate::memory::{PassSize, Training, free};
 use crate::model_folder::{ModelFolder, print_load};
-use crate::optimizer::AdamW;
+use crate::optimizer::Optimizer;
 use crate::progress::step_bar;
 use crate::schedule::Schedule;
 
@@ -69,9 +70,10 @@ impl std::fmt::Display for FinetuneReport {
 /// Fine-tunes and saves `OUTPUT/model`, `OUTPUT/results.json` and `OUTPUT/config.toml`, all or nothing.
 ///
 /// # Errors
-/// An output that exists, a model or task file that does not fit.
+/// A device without the precision asked for, an output that exists, a model or task file that does not fit.
 pub fn finetune(config: &FinetuneConfig, options: &FinetuneOptions<'_>) -> Result<FinetuneReport> {
     let task = options.task;
+    config.precision.set_up(&options.device)?;
     refuse_existing(&options.output)?;
     let mut shape = options.model.config()?;
     shape.hidden_dropout_prob = config.dropout;
@@ -97,6 +99,7 @@ pub fn finetune(config: &FinetuneConfig, options: &FinetuneOptions<'_>) -> Resul
     } else {
         print_load(&model.parameters().load(&options.model.tensors()?)?);
     }
+    let config = &settle_micro_batch(config, model.config(), &train, options)?;
     // Found now, not after the training: whether the folder can be made.
     create_folder(&options.output)?;
 
@@ -124,6 +127,30 @@ pub fn finetune(config: &FinetuneConfig, options: &FinetuneOptions<'_>) -> Resul
     Ok(report)
 }
 
+/// The configuration with the largest forward pass that fits in the place of `auto`. The model is there already and counts twice,
+/// once as what is not free any more: of what a pass takes that is little.
+fn settle_micro_batch(
+    config: &FinetuneConfig,
+    model: &BertConfig,
+    train: &[Encoded],
+    options: &FinetuneOptions<'_>,
+) -> Result<FinetuneConfig> {
+    let mut config = config.clone();
+    if config.micro_batch == Some(MicroBatch::Auto) {
+        let longest = train.iter().map(|example| example.ids.len()).max().unwrap_or(config.max_seq_len);
+        let training = Training { model, precision: config.precision, recompute: config.recompute };
+        let found = training.largest_pass("micro_batch", config.batch, free(&options.device)?, |micro| {
+            let accumulates = micro < config.batch;
+            Some(PassSize { tokens: micro * longest, masked: 0, sequences: micro, accumulates })
+        })?;
+        if !options.quiet {
+            eprintln!("micro_batch: {found} of {} examples", config.batch);
+        }
+        config.micro_batch = Some(MicroBatch::Size(found));
+    }
+    Ok(config)
+}
+
 /// Trains for all epochs; dev scores after each.
 fn train_epochs(
     config: &FinetuneConfig,
@@ -136,7 +163,7 @@ fn train_epochs(
     let regression = task.is_regression();
     let classes: Vec<usize> = (0..task.labels().len().max(1)).collect();
     let store = model.parameters();
-    let mut optimizer = AdamW::new(&config.optimizer, store)?;
+    let mut optimizer = Optimizer::new(&config.optimizer, config.precision, store)?;
     let steps = config.epochs * train.len().div_ceil(config.batch) as u64;
     let warmup = (config.schedule.warmup * steps as f64).round() as u64;
     let schedule = Schedule::single(config.schedule.kind, config.optimizer.lr, warmup, steps);
@@ -147,24 +174,26 @@ fn train_epochs(
         let order = Permutation::new(train.len() as u64, config.seed, epoch);
         let order: Vec<&Encoded> = (0..train.len() as u64).map(|i| &train[order.at(i) as usize]).collect();
         for batch in order.chunks(config.batch) {
-            let mut loss = 0.0;
+            let mut losses = Vec::new();
             for micro in batch.chunks(config.micro_batch()) {
-                let pass = Pass::train(config.seed, passes).recomputing(config.recompute);
+                let pass = Pass::train(config.seed, passes)
+                    .recomputing(config.recompute)
+                    .computing_in(config.precision.dtype());
                 let part = model.loss(&pack(micro), &targets(micro, regression), &pass)?;
                 let mean = (&part.sum / batch.len() as f64)?;
-                backward(&mean, store)?;
-                loss += f64::from(mean.to_scalar::<f32>()?);
+                losses.push(mean.detach());
+                backward(&optimizer.scaled(mean)?, store)?;
                 passes += 1;
             }
             step += 1;
-            let outcome = optimizer.step(store, schedule.rate(step))?;
+            let (outcome, losses) = optimizer.step_reading(store, schedule.rate(step), &losses)?;
             if !outcome.applied {
                 let norm = outcome.norm;
                 let line = format!("step {step}: the gradient's norm is {norm}; the step was skipped");
                 bar.suspend(|| eprintln!("{line}"));
             }
             bar.set_position(step);
-            bar.set_message(format!("epoch {} loss {loss:.3}", epoch + 1));
+            bar.set_message(format!("epoch {} loss {:.3}", epoch + 1, losses.iter().sum::<f64>()));
         }
         let dev_scores = evaluate(model, task, &classes, dev)?;
         bar.suspend(|| eprintln!("epoch {}: dev {dev_scores}", epoch + 1));

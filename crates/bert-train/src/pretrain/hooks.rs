@@ -49,6 +49,9 @@ struct TrainLine {
     gradient_norm: f64,
     tokens: u64,
     skipped: u64,
+    /// Of the next step, where the run computes in f16.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    loss_scale: Option<f64>,
     /// Timings: the only fields that differ between two runs of one configuration.
     tokens_per_second: f64,
 }
@@ -86,7 +89,10 @@ impl<'a> Hooks<'a> {
         let last = trainer.is_finished();
         if !outcome.applied {
             let norm = outcome.norm;
-            self.tell(&format!("step {step}: the gradient's norm is {norm}; the step was skipped"));
+            let scale = trainer.state().loss_scale;
+            let scale =
+                scale.map_or_else(String::new, |scale| format!("; the loss is scaled by {} now", scale.factor()));
+            self.tell(&format!("step {step}: the gradient's norm is {norm}; the step was skipped{scale}"));
         }
         self.bar.set_position(step);
         let every = trainer.config().evaluation.log_every;
@@ -147,6 +153,7 @@ impl<'a> Hooks<'a> {
             gradient_norm: meters.norms / meters.steps.max(1) as f64,
             tokens: meters.tokens,
             skipped: state.skipped,
+            loss_scale: state.loss_scale.map(|scale| scale.factor()),
             tokens_per_second: meters.tokens as f64 / seconds.max(1e-9),
         };
         self.bar.set_message(format!(

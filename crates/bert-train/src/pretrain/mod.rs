@@ -18,6 +18,7 @@ mod feed;
 mod hooks;
 mod init;
 mod metrics_log;
+mod micro_batch;
 mod report;
 mod run_folder;
 mod sample;
@@ -63,16 +64,21 @@ pub struct RunOptions {
 /// Runs a configuration to its end, from the beginning or from a checkpoint.
 ///
 /// # Errors
-/// A folder that is not this run's, text that cannot be built into examples, a damaged checkpoint, an interruption.
+/// A device without the precision asked for, a folder that is not this run's, text that cannot be built into examples, a damaged checkpoint, an interruption.
 /// Nothing that stood in the output folder before is overwritten.
 pub fn pretrain(config: PretrainConfig, options: &RunOptions) -> Result<Report> {
-    let folder = RunFolder::open(&options.output, &options.resume, &config)?;
+    config.precision.set_up(&options.device)?;
+    let mut folder = RunFolder::open(&options.output, &options.resume, config)?;
+    let mut config = folder.config().clone();
     // A run that goes on has its weights, and the model it began from may be gone.
     let init = config.init.as_deref().filter(|_| folder.start().is_none());
     let parent = init.map(|name| Parent::find(name, &config.model)).transpose();
     let parent = parent.inspect_err(|_| folder.discard_unless_begun())?;
     let (tokenizer, phases) = data::prepare(&config, &folder.data(), parent.as_ref(), options.quiet)
         .inspect_err(|_| folder.discard_unless_begun())?;
+    micro_batch::settle(&mut config, &tokenizer, &options.device, options.quiet)
+        .inspect_err(|_| folder.discard_unless_begun())?;
+    folder.settle(&config)?;
 
     let mut trainer = Trainer::new(config, tokenizer, phases, &options.device)?;
     if let Some(parent) = &parent {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use bert_data::manifest::MANIFEST_FILE;
 use serde::{Deserialize, Serialize};
 
+use super::micro_batch;
 use crate::checkpoint::{Checkpoint, Checkpoints};
 use crate::config::{PretrainConfig, changed_keys};
 use crate::error::{Error, Result};
@@ -60,10 +61,11 @@ impl RunFolder {
     /// # Errors
     /// [`Error::Request`] when it holds something else, a finished run or one of another configuration; then nothing
     /// has been changed.
-    pub fn open(path: &Path, resume: &Resume, config: &PretrainConfig) -> Result<Self> {
+    pub fn open(path: &Path, resume: &Resume, mut config: PretrainConfig) -> Result<Self> {
         let existing = read_run(path)?;
         if let Some(run) = &existing {
-            refuse_unfit(path, run, resume, config)?;
+            micro_batch::adopt(&mut config, &run.configuration);
+            refuse_unfit(path, run, resume, &config)?;
         } else {
             create_folder(path)?;
         }
@@ -74,11 +76,12 @@ impl RunFolder {
             Resume::Auto => newest_sound(&Checkpoints::new(path.join("checkpoints"), usize::MAX))?,
         };
         if let Some(checkpoint) = &start {
-            checkpoint.check_configuration(config)?;
+            micro_batch::adopt(&mut config, &checkpoint.configuration()?);
+            checkpoint.check_configuration(&config)?;
             eprintln!("going on from {}", checkpoint.path().display());
         }
         let is_new = existing.is_none();
-        let folder = Self { path: path.to_owned(), start, is_new, config: config.clone(), _lock: lock };
+        let folder = Self { path: path.to_owned(), start, is_new, config, _lock: lock };
         if is_new {
             folder.write_run(false)?;
         }
@@ -95,6 +98,21 @@ impl RunFolder {
             // The error that led here is the one to tell, not that of cleaning up after it.
             let _ = std::fs::remove_dir_all(&self.path);
         }
+    }
+
+    /// The configuration, with the sizes of forward passes that the run has found before.
+    pub fn config(&self) -> &PretrainConfig {
+        &self.config
+    }
+
+    /// Writes down what the run found out about its configuration.
+    pub fn settle(&mut self, config: &PretrainConfig) -> Result<()> {
+        if self.config == *config {
+            return Ok(());
+        }
+        self.config = config.clone();
+        self.write_run(false)?;
+        self.write_config()
     }
 
     /// The checkpoint to start from; none: from the beginning.

@@ -1,7 +1,7 @@
 //! The state of a run and its training step.
 
 use bert_data::examples::ExampleSet;
-use bert_data::loader::{Cursor, MaskedExample};
+use bert_data::loader::Cursor;
 use bert_data::masking::{Masker, MaskingOptions};
 use bert_data::tokenizer::Tokenizer;
 use bert_model::{BertForPreTraining, Pass, backward};
@@ -10,10 +10,10 @@ use candle_core::Device;
 use super::batch::{Targets, collate};
 use super::data::{PhaseData, settle_vocabulary};
 use super::feed::Feed;
-use crate::checkpoint::{Checkpoint, Meters, Snapshot, State};
+use crate::checkpoint::{Checkpoint, Meters, Snapshot, State, Unread};
 use crate::config::PretrainConfig;
 use crate::error::Result;
-use crate::optimizer::{AdamW, Outcome};
+use crate::optimizer::{Optimizer, Outcome};
 use crate::schedule::Schedule;
 
 /// A run between two steps: model, moments, data position. All that follows is a function of these.
@@ -23,7 +23,7 @@ pub struct Trainer {
     phases: Vec<PhaseData>,
     digests: Vec<String>,
     model: BertForPreTraining,
-    optimizer: AdamW,
+    optimizer: Optimizer,
     schedule: Schedule,
     feed: Feed,
     state: State,
@@ -34,7 +34,7 @@ impl Trainer {
     pub fn new(config: PretrainConfig, tokenizer: Tokenizer, phases: Vec<PhaseData>, device: &Device) -> Result<Self> {
         let shape = settle_vocabulary(&config.model, &tokenizer)?;
         let model = BertForPreTraining::new(&shape, config.seed, device)?;
-        let optimizer = AdamW::new(&config.optimizer, model.parameters())?;
+        let optimizer = Optimizer::new(&config.optimizer, config.precision, model.parameters())?;
         let state = State {
             step: 0,
             phase: 0,
@@ -42,6 +42,7 @@ impl Trainer {
             passes: 0,
             updates: 0,
             skipped: 0,
+            loss_scale: optimizer.loss_scale(),
             meters: Meters::default(),
         };
         Ok(Self {
@@ -69,19 +70,22 @@ impl Trainer {
         let phase = &self.config.phase[self.state.phase];
         let batch = self.feed.next_batch();
         let targets = Targets::of(batch.iter().flatten());
-        let mut meters = Meters::of_tokens(&batch);
+        let mut unread = Unread::default();
         for micro in &batch {
-            let pass = Pass::train(self.config.seed, self.state.passes).recomputing(phase.recompute);
+            let pass = Pass::train(self.config.seed, self.state.passes)
+                .recomputing(phase.recompute)
+                .computing_in(self.config.precision.dtype());
             let parts = self.model.loss(&collate(micro), &pass)?;
             // Gradients of the micro batches add up in place.
-            backward(&targets.normalise(&parts)?, self.model.parameters())?;
-            meters.add_parts(&parts)?;
+            backward(&self.optimizer.scaled(targets.normalise(&parts)?)?, self.model.parameters())?;
+            unread.add(&parts)?;
             self.state.passes += 1;
         }
         let lr = self.schedule.rate(self.state.step + 1);
         // Clips; leaves everything as it is when the gradient is not finite.
-        let outcome = self.optimizer.step(self.model.parameters(), lr)?;
-        self.advance(&outcome, meters)?;
+        let (outcome, values) = self.optimizer.step_reading(self.model.parameters(), lr, unread.scalars())?;
+        let tokens = batch.iter().flatten().map(|example| example.input_ids.len() as u64).sum();
+        self.advance(&outcome, Meters { tokens, ..unread.meters(&values) })?;
         Ok(outcome)
     }
 
@@ -96,6 +100,7 @@ impl Trainer {
         }
         self.state.step += 1;
         self.state.updates = self.optimizer.updates();
+        self.state.loss_scale = self.optimizer.loss_scale();
         self.state.cursor = self.feed.cursor();
         let end: u64 = self.config.phase[..=self.state.phase].iter().map(|p| p.steps).sum();
         if self.state.step == end && self.state.phase + 1 < self.config.phase.len() {
@@ -156,12 +161,6 @@ impl Trainer {
     /// The examples of a phase.
     pub fn phase_data(&self, phase: usize) -> &PhaseData {
         &self.phases[phase]
-    }
-}
-
-impl Meters {
-    fn of_tokens(batch: &[Vec<MaskedExample>]) -> Self {
-        Self { tokens: batch.iter().flatten().map(|example| example.input_ids.len() as u64).sum(), ..Self::default() }
     }
 }
 

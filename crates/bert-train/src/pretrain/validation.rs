@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::batch::collate;
 use super::trainer::{Trainer, masker, phase_seed};
 use super::unigram::Unigram;
-use crate::checkpoint::Meters;
+use crate::checkpoint::Unread;
 use crate::error::Result;
 
 /// The held-out examples of a phase, masked once and for all.
@@ -67,12 +67,14 @@ impl Validation {
         })
     }
 
-    /// Runs the model over them without dropout.
+    /// Runs the model over them without dropout, in f32.
     pub fn measure(&self, model: &BertForPreTraining) -> Result<Measured> {
-        let mut meters = Meters::default();
+        let mut unread = Unread::default();
         for examples in self.examples.chunks(self.micro_batch) {
-            meters.add_parts(&model.loss(&collate(examples), &Pass::eval())?)?;
+            unread.add(&model.loss(&collate(examples), &Pass::eval())?)?;
         }
+        let values = unread.scalars().iter().map(|scalar| Ok(f64::from(scalar.to_scalar::<f32>()?)));
+        let meters = unread.meters(&values.collect::<Result<Vec<_>>>()?);
         Ok(Measured {
             examples: self.examples.len(),
             pairs: meters.nsp_targets as usize,

@@ -1,21 +1,21 @@
-//! Dropout, layer norm, activations, linear maps, cross-entropy, embeddings.
+//! Dropout, layer norm, activations, linear maps, embeddings.
 
-use super::{Rows, TYPES, assert_close, parameters, tolerance, values};
-use crate::cuda::emulator;
+use super::{Rows, TYPES, and_random, assert_close, assert_sums, device, is_ready, parameters, tolerance, values};
 use crate::embedding::{self, Lookup};
 use crate::norm::{self, LayerNorm};
-use crate::{Activation, Dropout, activation, dropout, linear, loss};
+use crate::{Activation, Dropout, activation, dropout, linear};
 use candle_core::{DType, Device, Result, Tensor};
 
 #[test]
-fn masks_are_those_of_the_cpu() -> Result<()> {
-    if !emulator::is_there() {
+pub(super) fn masks_are_those_of_the_cpu() -> Result<()> {
+    if !is_ready() {
         return Ok(());
     }
-    for (rows, width) in [(1, 1), (3, 77), (5, 128), (9, 200), (4, 768), (2, 1025)] {
+    let cases = [(1, 1), (3, 77), (5, 128), (9, 200), (4, 768), (2, 1025)];
+    for (rows, width) in and_random(cases, |draw| (draw.size(9), draw.size(500))) {
         for (p, pass) in [(0.1, 3), (0.5, (1 << 32) + 7), (1.0, 0)] {
             let Some(dropout) = Dropout::new(p, 0x1234_5678_9abc, pass, 5) else { continue };
-            let ones = Tensor::ones((rows, width), DType::F32, &Device::Cpu)?;
+            let ones = Tensor::ones((rows, width), DType::F32, &device())?;
             let ours = dropout::apply_on_cuda(&ones, dropout)?.to_vec2::<f32>()?;
             assert_eq!(ours, dropout.mask(rows, width, &Device::Cpu)?.to_vec2::<f32>()?, "{rows} x {width}, p {p}");
         }
@@ -24,19 +24,23 @@ fn masks_are_those_of_the_cpu() -> Result<()> {
 }
 
 #[test]
-fn layer_norm_with_dropout_and_residual() -> Result<()> {
-    if !emulator::is_there() {
+pub(super) fn layer_norm_with_dropout_and_residual() -> Result<()> {
+    if !is_ready() {
         return Ok(());
     }
+    let cases = [
+        (1, 8, 0.0, false),
+        (5, 77, 0.1, true),
+        (70, 64, 0.0, true),
+        (3, 768, 0.3, true),
+        (2, 1024, 0.1, false),
+        (70, 264, 0.1, true), // several teams and blocks
+        (5, 2000, 0.5, true),
+        (1, 4096, 0.0, true),
+    ];
+    let cases = and_random(cases, |draw| (draw.size(40), 15 + draw.size(120), draw.probability(), draw.below(2) == 0));
     for dtype in TYPES {
-        for (rows, width, p, with_residual) in [
-            (1, 8, 0.0, false),
-            (5, 77, 0.1, true),
-            (70, 64, 0.0, true),
-            (3, 768, 0.3, true),
-            (2, 1024, 0.1, false),
-            (1, 4096, 0.0, true),
-        ] {
+        for &(rows, width, p, with_residual) in &cases {
             let (weight, wide_weight) = parameters("weight", &[width], 1)?;
             let (bias, wide_bias) = parameters("bias", &[width], 2)?;
             let norm = LayerNorm { weight, bias, epsilon: 1e-12 };
@@ -56,10 +60,16 @@ fn layer_norm_with_dropout_and_residual() -> Result<()> {
             let tolerance = tolerance(dtype);
             let what = format!("{dtype:?} {rows} x {width}");
             assert_close(&what, &y, &wide, tolerance);
-            let d = norm::cuda::backward(&dy.of_type, &saved, &norm, dropout)?;
+            let (again, _) = norm::cuda::forward(&x.of_type, residual, &norm, dropout)?;
+            assert_close("again", &again, &y, 0.0);
+            let (of_x, _) = parameters("bias of x", &[width], 6)?;
+            let d = norm::cuda::backward(&dy.of_type, &saved, &norm, dropout, Some(&of_x))?;
             let grads = (&wide * dy.wide.as_tensor())?.sum_all()?.backward()?;
             let of = |t: &Tensor| grads.get(t).cloned().map_or_else(|| t.zeros_like(), Ok);
             assert_close(&format!("{what}: dx"), &d.x, &of(&x.wide)?, tolerance);
+            let sums = of(&x.wide)?.sum(0)?;
+            let typical = of(&x.wide)?.sqr()?.sum_all()?.to_scalar::<f64>()?.sqrt();
+            assert_sums(&format!("{what}: sums of dx"), &of_x.grad(), &sums, tolerance * typical);
             if with_residual {
                 assert_close(&format!("{what}: d residual"), &d.residual, &of(&r.wide)?, tolerance);
             }
@@ -71,32 +81,30 @@ fn layer_norm_with_dropout_and_residual() -> Result<()> {
 }
 
 #[test]
-fn activations_with_a_bias() -> Result<()> {
-    if !emulator::is_there() {
+pub(super) fn activations_and_sums_of_their_gradients() -> Result<()> {
+    if !is_ready() {
         return Ok(());
     }
     for dtype in TYPES {
         for kind in [Activation::Gelu, Activation::GeluTanh, Activation::Relu] {
-            for (rows, width) in [(1, 1), (3, 77), (20, 256)] {
-                let (x, dy) = (Rows::new(&[rows, width], 1, dtype)?, Rows::new(&[rows, width], 2, dtype)?);
-                let (bias, wide_bias) = parameters("bias", &[width], 3)?;
+            let cases = [(1, 1), (3, 77), (20, 256), (90, 520)];
+            for (rows, width) in and_random(cases, |draw| (draw.size(20), draw.size(200))) {
                 // Off the kink of max(x, 0), where the slope is a matter of taste.
-                bias.set(&(bias.value().detach() + 2f64.powi(-20))?)?;
-                wide_bias.set(&(wide_bias.value().detach() + 2f64.powi(-20))?)?;
-                let sum = x.wide.broadcast_add(wide_bias.value())?;
+                let (x, dy) = (Rows::new(&[rows, width], 1, dtype)?, Rows::new(&[rows, width], 2, dtype)?);
+                let (bias, _) = parameters("bias", &[width], 3)?;
                 let input = x.of_type.clone();
-                let y = activation::cuda::forward(&input, Some(bias.value()), kind)?;
+                let y = activation::cuda::forward(&input, kind)?;
                 let tolerance = tolerance(dtype);
-                assert_close("f(x + b)", &y, &activation::reference(&sum, kind)?, tolerance);
-                let (again, dx) =
-                    activation::cuda::forward_and_backward(&input, Some(bias.value()), &dy.of_type, kind)?;
-                assert_close("f(x + b) again", &again, &y, 0.0);
+                let wide = activation::reference(x.wide.as_tensor(), kind)?;
+                assert_close("f(x)", &y, &wide, tolerance);
+                let (again, dx) = activation::cuda::forward_and_backward(&input, &dy.of_type, kind, Some(&bias))?;
+                assert_close("f(x) again", &again, &y, 0.0);
                 // Candle's own slope of GELU has six digits.
-                let loss = (activation::reference(&sum, kind)? * dy.wide.as_tensor())?.sum_all()?;
-                let grads = loss.backward()?;
+                let grads = (wide * dy.wide.as_tensor())?.sum_all()?.backward()?;
                 let wide = grads.get(x.wide.as_tensor()).expect("x is in the graph");
                 assert_close("dx", &dx, wide, tolerance);
-                let alone = activation::cuda::backward(&input, Some(bias.value()), &dy.of_type, kind)?;
+                assert_sums("sums of dx", &bias.grad(), &wide.sum(0)?, 1e-5 * (rows as f64).sqrt());
+                let alone = activation::cuda::backward(&input, &dy.of_type, kind)?;
                 assert_close("dx alone", &alone, &dx, 0.0);
             }
         }
@@ -105,12 +113,17 @@ fn activations_with_a_bias() -> Result<()> {
 }
 
 #[test]
-fn linear_maps_and_ranges_of_their_outputs() -> Result<()> {
-    if !emulator::is_there() {
+pub(super) fn linear_maps_and_ranges_of_their_outputs() -> Result<()> {
+    if !is_ready() {
         return Ok(());
     }
+    let cases = and_random([(1, 3, 5, 0..5), (70, 33, 48, 16..48), (300, 8, 600, 0..600)], |draw| {
+        let (rows, inputs, outputs) = (draw.size(60), draw.size(50), 2 + draw.size(60));
+        let start = draw.below(outputs);
+        (rows, inputs, outputs, start..start + 1 + draw.below(outputs - start))
+    });
     for dtype in TYPES {
-        for (rows, inputs, outputs, part) in [(1, 3, 5, 0..5), (70, 33, 48, 16..48), (300, 8, 600, 0..600)] {
+        for (rows, inputs, outputs, part) in cases.clone() {
             let (weight, wide_weight) = parameters("weight", &[outputs, inputs], 1)?;
             let (bias, wide_bias) = parameters("bias", &[outputs], 2)?;
             let (x, dy) = (Rows::new(&[rows, inputs], 3, dtype)?, Rows::new(&[rows, part.len()], 4, dtype)?);
@@ -119,6 +132,8 @@ fn linear_maps_and_ranges_of_their_outputs() -> Result<()> {
             let wide =
                 linear::reference(x.wide.as_tensor(), &wide_weight, &wide_bias)?.narrow(1, part.start, part.len())?;
             assert_close("y", &y, &wide, tolerance);
+            let again = linear::cuda::forward_part(&x.of_type, &weight, &bias, part.clone())?;
+            assert_close("y again", &again, &y, 0.0);
             let grads = (wide * dy.wide.as_tensor())?.sum_all()?.backward()?;
             let of = |t: &Tensor| grads.get(t).cloned().map_or_else(|| t.zeros_like(), Ok);
             for times in 1..3 {
@@ -137,57 +152,12 @@ fn linear_maps_and_ranges_of_their_outputs() -> Result<()> {
 }
 
 #[test]
-fn cross_entropy_over_a_vocabulary() -> Result<()> {
-    if !emulator::is_there() {
+pub(super) fn embeddings_and_their_gradients_by_sorting() -> Result<()> {
+    if !is_ready() {
         return Ok(());
     }
     for dtype in TYPES {
-        for (rows, hidden, classes) in [(1, 4, 2), (7, 16, 101), (40, 8, 3001)] {
-            let (weight, wide_weight) = parameters("weight", &[classes, hidden], 1)?;
-            let (bias, wide_bias) = parameters("bias", &[classes], 2)?;
-            let x = Rows::new(&[rows, hidden], 3, dtype)?;
-            let labels: Vec<u32> = (0..rows).map(|i| (i * 37 % classes) as u32).collect();
-            let ours = loss::cuda::forward(&x.of_type, &weight, &bias, &labels)?;
-            let wide = loss::reference(x.wide.as_tensor(), &wide_weight, &wide_bias, &labels)?;
-            let sum = wide.sum.to_scalar::<f64>()?;
-            assert!((ours.sum - sum).abs() < tolerance(dtype) * sum, "{dtype:?}: {} for {sum}", ours.sum);
-            if dtype == DType::F32 {
-                assert_eq!(ours.correct, wide.correct);
-            }
-            let dx = loss::cuda::backward(&x.of_type, &weight, &bias, &ours.d_logits, 0.25)?;
-            let grads = (wide.sum * 0.25)?.backward()?;
-            let of = |t: &Tensor| grads.get(t).cloned().map_or_else(|| t.zeros_like(), Ok);
-            let tolerance = tolerance(dtype);
-            assert_close("dx", &dx, &of(&x.wide)?, tolerance);
-            assert_close("d weight", &weight.grad(), &of(wide_weight.value())?, tolerance);
-            assert_close("d bias", &bias.grad(), &of(wide_bias.value())?, tolerance);
-        }
-    }
-    Ok(())
-}
-
-/// Equal scores: the first class counts, as on the CPU.
-#[test]
-fn of_equal_scores_the_first_is_the_guess() -> Result<()> {
-    if !emulator::is_there() {
-        return Ok(());
-    }
-    let (weight, _) = parameters("weight", &[700, 2], 1)?;
-    let (bias, _) = parameters("bias", &[700], 2)?;
-    weight.set(&weight.value().zeros_like()?)?;
-    bias.set(&bias.value().zeros_like()?)?;
-    let x = Tensor::ones((3, 2), DType::F32, &Device::Cpu)?;
-    assert_eq!(loss::cuda::forward(&x, &weight, &bias, &[0, 1, 699])?.correct, 1);
-    Ok(())
-}
-
-#[test]
-fn embeddings_and_their_gradients_by_sorting() -> Result<()> {
-    if !emulator::is_there() {
-        return Ok(());
-    }
-    for dtype in TYPES {
-        for (rows, width) in [(1, 4), (130, 300), (700, 16)] {
+        for (rows, width) in and_random([(1, 4), (130, 300), (700, 16)], |draw| (draw.size(300), draw.size(60))) {
             let (words, wide_words) = parameters("words", &[50, width], 1)?;
             let (segments, wide_segments) = parameters("segments", &[2, width], 2)?;
             let ids: Vec<u32> = values(rows, 3).iter().map(|v| (v.abs() * v.abs() * 49.0) as u32).collect();
@@ -202,6 +172,10 @@ fn embeddings_and_their_gradients_by_sorting() -> Result<()> {
             let dy = Rows::new(&[rows, width], 4, dtype)?;
             let tables = [(words.clone(), ids.clone()), (segments.clone(), second.clone())];
             embedding::cuda::backward(&tables, &dy.of_type)?;
+            let first = words.grad().copy()?;
+            words.zero_grad();
+            embedding::cuda::backward(&tables[..1], &dy.of_type)?;
+            assert_close("d words again", &words.grad(), &first, 0.0);
             let grads = (wide * dy.wide.as_tensor())?.sum_all()?.backward()?;
             let of = |t: &Tensor| grads.get(t).cloned().map_or_else(|| t.zeros_like(), Ok);
             // Sums are in f32 whatever the rows are.
@@ -214,7 +188,8 @@ fn embeddings_and_their_gradients_by_sorting() -> Result<()> {
             assert_close("gather", &chosen, &dy.wide.index_select(&index, 0)?, 0.0);
             let sums = dy.of_type.copy()?;
             embedding::cuda::scatter_add(&sums, &picked, &chosen)?;
-            let wide = dy.wide.as_tensor().index_add(&index, &chosen.to_dtype(DType::F64)?, 0)?;
+            let wide =
+                dy.wide.as_tensor().index_add(&index, &chosen.to_device(&Device::Cpu)?.to_dtype(DType::F64)?, 0)?;
             assert_close("scatter", &sums, &wide, tolerance);
         }
     }

@@ -1,17 +1,16 @@
 //! Norm, AdamW and LAMB over many parameters at once, against their formulas in f64.
 
-use super::values;
-use crate::cuda::emulator;
-use crate::optim::{AdamWStep, Update, cuda};
+use super::{device, is_ready, values};
+use crate::optim::{AdamWStep, Update, adamw_all, cuda, global_norm_and, lamb_all};
 use candle_core::{DType, Device, Result, Tensor};
 
 /// Sizes around those of a piece and of a block.
 const SIZES: [usize; 5] = [1, 3, 257, 65_536, 70_001];
 
-fn tensors(salt: u64, scale: f32, positive: bool) -> Result<Vec<Tensor>> {
+fn tensors(salt: u64, scale: f32, positive: bool, device: &Device) -> Result<Vec<Tensor>> {
     let number = |v: f32| scale * if positive { v.abs() } else { v };
     let one = |(i, &n): (usize, &usize)| {
-        Tensor::from_vec(values(n, salt + i as u64).into_iter().map(number).collect::<Vec<_>>(), n, &Device::Cpu)
+        Tensor::from_vec(values(n, salt + i as u64).into_iter().map(number).collect::<Vec<_>>(), n, device)
     };
     SIZES.iter().enumerate().map(one).collect()
 }
@@ -30,34 +29,56 @@ fn step(bias_correction: bool) -> AdamWStep {
 }
 
 #[test]
-fn the_norm_of_all_gradients() -> Result<()> {
-    if !emulator::is_there() {
+pub(super) fn the_norm_of_all_gradients() -> Result<()> {
+    if !is_ready() {
         return Ok(());
     }
-    let grads = tensors(1, 1.0, false)?;
+    let device = &device();
+    let grads = tensors(1, 1.0, false, device)?;
     let mut wide = 0.0;
     for grad in &grads {
         wide += grad.to_vec1::<f32>()?.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>();
     }
-    let ours = cuda::sum_of_squares(&grads)?;
-    assert!((ours / wide - 1.0).abs() < 1e-6, "{ours} for {wide}");
-    assert_eq!(ours, cuda::sum_of_squares(&grads)?);
-    grads[3].slice_set(&Tensor::new(&[f32::NAN], &Device::Cpu)?, 0, 99)?;
-    assert!(!cuda::sum_of_squares(&grads)?.is_finite());
+    let scalars = [Tensor::new(3.5f32, device)?, Tensor::new(-7f32, device)?];
+    let (ours, read) = cuda::norm_and(&grads, &scalars, device)?;
+    assert!((ours / wide.sqrt() - 1.0).abs() < 1e-6, "{ours} for {}", wide.sqrt());
+    assert_eq!(read, [3.5, -7.0]);
+    assert_eq!((ours, Vec::new()), cuda::norm_and(&grads, &[], device)?);
+    // The CPU's form, or on a GPU the way to the kernels.
+    let (other, read) = global_norm_and(grads.iter().cloned(), &scalars)?;
+    assert!((other / wide.sqrt() - 1.0).abs() < 1e-6, "{other}");
+    assert_eq!(read, [3.5, -7.0]);
+    grads[3].slice_set(&Tensor::new(&[f32::NAN], device)?, 0, 99)?;
+    assert!(!cuda::norm_and(&grads, &[], device)?.0.is_finite());
     Ok(())
 }
 
+/// One form of an update rule.
+type Rule = fn(&[Update], &AdamWStep) -> Result<()>;
+
 #[test]
-fn adamw_and_lamb() -> Result<()> {
-    if !emulator::is_there() {
+pub(super) fn adamw_and_lamb() -> Result<()> {
+    check("AdamW, CPU", adamw_all, false, &Device::Cpu)?;
+    check("LAMB, CPU", lamb_all, true, &Device::Cpu)?;
+    if !is_ready() {
         return Ok(());
     }
-    for (lamb, bias_correction) in [(false, false), (false, true), (true, true)] {
-        let (value, grad, m, v) =
-            (tensors(1, 1.0, false)?, tensors(11, 0.1, false)?, tensors(21, 0.1, false)?, tensors(31, 0.01, true)?);
+    check("AdamW, CUDA", cuda::adamw, false, &device())?;
+    check("LAMB, CUDA", cuda::lamb, true, &device())
+}
+
+fn check(what: &str, rule: Rule, lamb: bool, device: &Device) -> Result<()> {
+    for (bias_correction, narrow) in [(false, DType::BF16), (true, DType::F16)] {
+        let what = format!("{what}, bias correction {bias_correction}");
+        let (value, grad, m, v) = (
+            tensors(1, 1.0, false, device)?,
+            tensors(11, 0.1, false, device)?,
+            tensors(21, 0.1, false, device)?,
+            tensors(31, 0.01, true, device)?,
+        );
         let read = |list: &[Tensor]| list.iter().map(Tensor::to_vec1::<f32>).collect::<Result<Vec<_>>>();
         let before = [read(&value)?, read(&grad)?, read(&m)?, read(&v)?];
-        let copies = value.iter().map(|t| t.to_dtype(DType::BF16)).collect::<Result<Vec<_>>>()?;
+        let copies = value.iter().map(|t| t.to_dtype(narrow)).collect::<Result<Vec<_>>>()?;
         let updates: Vec<Update> = (0..SIZES.len())
             .map(|i| Update {
                 value: &value[i],
@@ -69,11 +90,7 @@ fn adamw_and_lamb() -> Result<()> {
             })
             .collect();
         let step = step(bias_correction);
-        if lamb {
-            cuda::lamb(&updates, &step)?
-        } else {
-            cuda::adamw(&updates, &step)?
-        }
+        rule(&updates, &step)?;
         for i in 0..SIZES.len() {
             let of = |kind: usize| before[kind][i].iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
             let (values, grads, firsts, seconds) = (of(0), of(1), of(2), of(3));
@@ -93,14 +110,19 @@ fn adamw_and_lamb() -> Result<()> {
             let ours = value[i].to_vec1::<f32>()?;
             for j in 0..SIZES[i] {
                 let wide = values[j] - 0.01 * ratio * us[j];
+                let off = (f64::from(ours[j]) - wide).abs();
+                assert!(off < 1e-6 + 1e-5 * wide.abs(), "{what}, {i}/{j}: {} for {wide}", ours[j]);
+            }
+            for (j, (m, v)) in m[i].to_vec1::<f32>()?.into_iter().zip(v[i].to_vec1::<f32>()?).enumerate() {
+                let g = 0.5 * grads[j];
+                let (wide_m, wide_v) = (0.9 * firsts[j] + 0.1 * g, 0.999 * seconds[j] + 0.001 * g * g);
                 assert!(
-                    (f64::from(ours[j]) - wide).abs() < 1e-6 + 1e-5 * wide.abs(),
-                    "lamb {lamb}, {i}/{j}: {} {wide}",
-                    ours[j]
+                    (f64::from(m) - wide_m).abs() < 1e-7 && (f64::from(v) - wide_v).abs() < 1e-8,
+                    "{what}, {i}/{j}: {m} {v}"
                 );
             }
             if i != 1 {
-                let fresh = value[i].to_dtype(DType::BF16)?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+                let fresh = value[i].to_dtype(narrow)?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
                 assert_eq!(copies[i].to_dtype(DType::F32)?.to_vec1::<f32>()?, fresh, "the copy follows");
             }
         }
