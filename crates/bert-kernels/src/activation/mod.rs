@@ -1,13 +1,13 @@
 //! Activation functions.
 
 mod cpu;
-#[cfg(any(feature = "cuda", test))]
+#[cfg(any(kernels, test))]
 pub(crate) mod cuda;
 mod reference;
 
 pub use reference::reference;
 
-#[cfg(feature = "cuda")]
+#[cfg(kernels)]
 use crate::timing::Part;
 use crate::{has_fast_form, node};
 use candle_core::{Result, Tensor};
@@ -35,7 +35,7 @@ pub fn activation(x: &Tensor, kind: Activation) -> Result<Tensor> {
 
 /// The activation of every element, without a graph.
 pub fn forward(x: &Tensor, kind: Activation) -> Result<Tensor> {
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     if crate::on_cuda(x) {
         return Part::Activation.on(x, || cuda::forward(x, None, kind));
     }
@@ -44,7 +44,7 @@ pub fn forward(x: &Tensor, kind: Activation) -> Result<Tensor> {
 
 /// dy times the derivative at x.
 pub fn backward(x: &Tensor, dy: &Tensor, kind: Activation) -> Result<Tensor> {
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     if crate::on_cuda(x) {
         return Part::Activation.on(x, || cuda::backward(x, None, dy, kind));
     }
@@ -53,7 +53,7 @@ pub fn backward(x: &Tensor, dy: &Tensor, kind: Activation) -> Result<Tensor> {
 
 /// The activation at x, and dy times the derivative there: for a caller that did not keep the activation.
 pub fn forward_and_backward(x: &Tensor, dy: &Tensor, kind: Activation) -> Result<(Tensor, Tensor)> {
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     if crate::on_cuda(x) {
         return Part::Activation.on(x, || cuda::forward_and_backward(x, None, dy, kind));
     }

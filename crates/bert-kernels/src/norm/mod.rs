@@ -1,14 +1,14 @@
 //! Layer norm (Ba et al., 2016) fused with the dropout and the residual addition in front of it.
 
 mod cpu;
-#[cfg(any(feature = "cuda", test))]
+#[cfg(any(kernels, test))]
 pub(crate) mod cuda;
 mod reference;
 
 pub use cpu::{Gradients, Saved};
 pub use reference::reference;
 
-#[cfg(feature = "cuda")]
+#[cfg(kernels)]
 use crate::timing::Part;
 use crate::{Dropout, Parameter, has_fast_form, node};
 use candle_core::{Result, Tensor};
@@ -41,7 +41,7 @@ pub fn forward(
     norm: &LayerNorm,
     dropout: Option<Dropout>,
 ) -> Result<(Tensor, Saved)> {
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     if crate::on_cuda(x) {
         return Part::Norm.on(x, || cuda::forward(x, residual, norm, dropout));
     }
@@ -50,7 +50,7 @@ pub fn forward(
 
 /// Adds the gradients of gain and bias to the parameters and returns those of the operands.
 pub fn backward(dy: &Tensor, saved: &Saved, norm: &LayerNorm, dropout: Option<Dropout>) -> Result<Gradients> {
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     if crate::on_cuda(dy) {
         return Part::Norm.on(dy, || cuda::backward(dy, saved, norm, dropout));
     }
