@@ -9,9 +9,14 @@ const ARCHITECTURE: &str = "compute_80";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rustc-check-cfg=cfg(kernels)");
     let feature = |name| std::env::var_os(format!("CARGO_FEATURE_{name}")).is_some();
     if feature("MKL") {
         link_mkl();
+    }
+    // The CUDA forms are in the library, for a GPU or for the emulation.
+    if feature("CUDA") || feature("EMULATION") {
+        println!("cargo::rustc-cfg=kernels");
     }
     if feature("CUDA")
         && let Err(problem) = compile_kernels()

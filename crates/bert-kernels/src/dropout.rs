@@ -36,7 +36,7 @@ impl Dropout {
     }
 
     /// What the kernels take.
-    #[cfg(any(feature = "cuda", test))]
+    #[cfg(any(kernels, test))]
     pub(crate) fn argument(dropout: Option<Self>) -> crate::cuda::Argument {
         crate::cuda::Argument::Dropout(dropout.map_or_else(Default::default, |dropout| {
             let [low, high] = key(dropout.seed);
@@ -100,7 +100,7 @@ pub fn dropout(x: &Tensor, dropout: Option<Dropout>) -> Result<Tensor> {
     node::join(x, y, move |dy| apply(dy, mask).map(Some))
 }
 
-#[cfg(any(feature = "cuda", test))]
+#[cfg(any(kernels, test))]
 pub(crate) fn apply_on_cuda(x: &Tensor, dropout: Dropout) -> Result<Tensor> {
     use crate::cuda::{Argument, Grid, Teams, at, empty, launch, typed};
     let (rows, width) = x.dims2()?;
@@ -114,7 +114,7 @@ pub(crate) fn apply_on_cuda(x: &Tensor, dropout: Dropout) -> Result<Tensor> {
 }
 
 fn apply(x: &Tensor, dropout: Dropout) -> Result<Tensor> {
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     if crate::on_cuda(x) {
         return apply_on_cuda(x, dropout);
     }

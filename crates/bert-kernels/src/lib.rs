@@ -38,7 +38,7 @@ pub mod activation;
 pub mod attention;
 pub mod chip;
 mod cpu;
-#[cfg(any(feature = "cuda", test))]
+#[cfg(any(kernels, test))]
 mod cuda;
 pub mod dropout;
 pub mod embedding;
@@ -54,6 +54,8 @@ mod storage;
 pub mod timing;
 
 pub use activation::Activation;
+#[cfg(feature = "emulation")]
+pub use cuda::emulator::emulated;
 pub use dropout::Dropout;
 pub use parameter::Parameter;
 pub use philox::truncated_normal;
@@ -87,11 +89,15 @@ pub fn cuda_device(ordinal: usize) -> candle_core::Result<candle_core::Device> {
 }
 
 /// Whether the CUDA forms apply, once a fast form does.
-#[cfg(feature = "cuda")]
+#[cfg(kernels)]
 fn on_cuda(x: &Tensor) -> bool {
     has_kernels(x.device())
 }
 
 fn has_kernels(device: &Device) -> bool {
+    #[cfg(feature = "emulation")]
+    if device.is_cpu() {
+        return cuda::emulator::is_on();
+    }
     cfg!(feature = "cuda") && device.is_cuda()
 }

@@ -1,10 +1,9 @@
 //! Joins computations with a hand-written backward to candle's graph.
 
 use crate::has_fast_form;
-use crate::storage::with_slice;
-#[cfg(feature = "cuda")]
-use candle_core::Storage;
-use candle_core::{CpuStorage, CudaStorage, CustomOp1, Layout, MetalStorage, Result, Shape, Tensor, Var, bail};
+use candle_core::{
+    CpuStorage, CudaStorage, CustomOp1, Layout, MetalStorage, Result, Shape, Storage, Tensor, Var, bail,
+};
 use std::sync::Mutex;
 
 type Backward = dyn Fn(&Tensor) -> Result<Option<Tensor>> + Send + Sync;
@@ -51,9 +50,18 @@ impl CustomOp1 for Node {
 
     // One copy of [T, H] a node: a third of what candle itself spends on zeroing and adding its gradient.
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        let value = self.take()?;
-        let values = with_slice(&value.contiguous()?, <[f32]>::to_vec)?;
-        Ok((CpuStorage::F32(values), value.shape().clone()))
+        let value = self.take()?.contiguous()?;
+        let (storage, layout) = value.storage_and_layout();
+        let (Storage::Cpu(storage), Some((start, end))) = (&*storage, layout.contiguous_offsets()) else {
+            bail!("the value of a graph node is not where its operand is")
+        };
+        let copy = match storage {
+            CpuStorage::F32(values) => CpuStorage::F32(values[start..end].to_vec()),
+            CpuStorage::BF16(values) => CpuStorage::BF16(values[start..end].to_vec()),
+            CpuStorage::F16(values) => CpuStorage::F16(values[start..end].to_vec()),
+            _ => bail!("a graph node of the type {:?}", value.dtype()),
+        };
+        Ok((copy, value.shape().clone()))
     }
 
     #[cfg(feature = "cuda")]

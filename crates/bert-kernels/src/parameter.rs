@@ -49,7 +49,7 @@ impl Parameter {
 
     /// The value in the type of the activations, without a graph. A copy in another type is made once; after that whoever changes
     /// the value in place changes the copy too ([`Parameter::copy`]).
-    #[cfg(any(feature = "cuda", test))]
+    #[cfg(any(kernels, test))]
     pub(crate) fn value_as(&self, dtype: candle_core::DType) -> Result<Tensor> {
         let value = self.value().detach();
         if value.dtype() == dtype {

@@ -1,6 +1,6 @@
 //! Where the time of a step goes, and how much it multiplies, for benchmarks: relaxed atomic additions.
 
-#[cfg(any(feature = "cuda", test))]
+#[cfg(any(kernels, test))]
 use candle_core::{Result, Tensor};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
@@ -57,7 +57,7 @@ pub fn wait_for_parts(wait: bool) {
 
 impl Part {
     /// Runs this part on the device of `x`, which may work on while the thread goes on; timed where [`wait_for_parts`] asks for it.
-    #[cfg(any(feature = "cuda", test))]
+    #[cfg(any(kernels, test))]
     pub(crate) fn on<R>(self, x: &Tensor, f: impl FnOnce() -> Result<R>) -> Result<R> {
         if !WAITING.load(Relaxed) {
             return f();

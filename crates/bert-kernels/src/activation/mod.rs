@@ -1,13 +1,13 @@
 //! Activation functions.
 
 mod cpu;
-#[cfg(any(feature = "cuda", test))]
+#[cfg(any(kernels, test))]
 pub(crate) mod cuda;
 mod reference;
 
 pub use reference::reference;
 
-#[cfg(feature = "cuda")]
+#[cfg(kernels)]
 use crate::timing::Part;
 use crate::{Parameter, has_fast_form, linear, node};
 use candle_core::{Result, Tensor};
@@ -35,7 +35,7 @@ pub fn activation(x: &Tensor, kind: Activation) -> Result<Tensor> {
 
 /// The activation of every element, without a graph.
 pub fn forward(x: &Tensor, kind: Activation) -> Result<Tensor> {
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     if crate::on_cuda(x) {
         return Part::Activation.on(x, || cuda::forward(x, kind));
     }
@@ -44,7 +44,7 @@ pub fn forward(x: &Tensor, kind: Activation) -> Result<Tensor> {
 
 /// dy times the derivative at x.
 pub fn backward(x: &Tensor, dy: &Tensor, kind: Activation) -> Result<Tensor> {
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     if crate::on_cuda(x) {
         return Part::Activation.on(x, || cuda::backward(x, dy, kind));
     }
@@ -59,7 +59,7 @@ pub fn forward_and_backward(
     kind: Activation,
     bias_of_x: Option<&Parameter>,
 ) -> Result<(Tensor, Tensor)> {
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     if crate::on_cuda(x) {
         return Part::Activation.on(x, || cuda::forward_and_backward(x, dy, kind, bias_of_x));
     }

@@ -1,14 +1,14 @@
 //! Scaled dot-product attention over the sequences of a packed or padded batch (Vaswani et al., 2017).
 
 mod cpu;
-#[cfg(any(feature = "cuda", test))]
+#[cfg(any(kernels, test))]
 pub(crate) mod cuda;
 pub(crate) mod operands;
 mod reference;
 
 pub use reference::reference;
 
-#[cfg(feature = "cuda")]
+#[cfg(kernels)]
 use crate::timing::Part;
 use crate::{Dropout, Selection, Spans, has_fast_form, node};
 use candle_core::{Result, Tensor, bail};
@@ -88,7 +88,7 @@ pub fn forward_at(
 }
 
 fn run_forward(operands: Operands) -> Result<(Tensor, Saved)> {
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     if crate::on_cuda(&operands.queries) {
         let queries = operands.queries.clone();
         operands.count_products(2);
@@ -99,7 +99,7 @@ fn run_forward(operands: Operands) -> Result<(Tensor, Saved)> {
 
 /// The gradient of qkv [T, 3H] from that of the context [T, H] of [`forward`].
 pub fn backward(saved: &Saved, dy: &Tensor) -> Result<Tensor> {
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     if crate::on_cuda(dy) {
         saved.operands.count_products(5);
         return Part::Attention.on(dy, || cuda::backward(saved, dy));
@@ -109,7 +109,7 @@ pub fn backward(saved: &Saved, dy: &Tensor) -> Result<Tensor> {
 
 /// The gradients of queries [n, H] and of keys and values [T, 2H] from that of the context [n, H] of [`forward_at`].
 pub fn backward_at(saved: &Saved, dy: &Tensor) -> Result<(Tensor, Tensor)> {
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     if crate::on_cuda(dy) {
         saved.operands.count_products(5);
         return Part::Attention.on(dy, || cuda::backward_at(saved, dy));

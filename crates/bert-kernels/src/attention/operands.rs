@@ -44,7 +44,7 @@ impl Operands {
     }
 
     /// Counts `products` of every head's queries with its keys, or of the same size. The CPU form counts them where it multiplies.
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     pub fn count_products(&self, products: usize) {
         for (i, span) in self.spans.iter().enumerate() {
             let asking = self.selection.as_ref().map_or(span.len(), |selection| selection.get(i).len());

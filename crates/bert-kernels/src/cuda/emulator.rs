@@ -3,6 +3,8 @@
 use super::{Argument, Grid};
 use candle_core::{Result, bail};
 use libloading::Library;
+#[cfg(feature = "emulation")]
+use std::cell::Cell;
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::path::Path;
 use std::process::Command;
@@ -55,6 +57,31 @@ fn build() -> std::result::Result<Library, String> {
     // What is loaded stays mapped.
     let _ = std::fs::remove_dir_all(&folder);
     loaded
+}
+
+#[cfg(feature = "emulation")]
+thread_local! {
+    static IS_ON: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread takes the CUDA forms for tensors in main memory.
+#[cfg(feature = "emulation")]
+pub(crate) fn is_on() -> bool {
+    IS_ON.get()
+}
+
+/// Runs `f` with the CUDA forms for all tensors in main memory, their kernels emulated and products as candle has them: so models and
+/// trainings, bf16 and f16 included, can be tested where there is no GPU. `None` where kernels cannot be compiled for the processor.
+/// It holds for the thread that calls, for tests that may panic.
+#[cfg(feature = "emulation")]
+pub fn emulated<R>(f: impl FnOnce() -> R) -> Option<R> {
+    if !is_there() {
+        return None;
+    }
+    IS_ON.set(true);
+    let result = f();
+    IS_ON.set(false);
+    Some(result)
 }
 
 pub(super) fn launch(kernel: &str, grid: Grid, arguments: &[Argument]) -> Result<()> {

@@ -10,15 +10,15 @@ mod blas;
 pub(crate) mod device;
 #[cfg(feature = "cuda")]
 mod driver;
-#[cfg(test)]
-mod emulator;
+#[cfg(any(test, feature = "emulation"))]
+pub(crate) mod emulator;
 pub(crate) mod product;
 pub(crate) mod tables;
 #[cfg(test)]
 mod tests;
 
 use candle_core::{CpuStorage, DType, Device, Result, Shape, Storage, Tensor, bail};
-#[cfg(test)]
+#[cfg(any(test, feature = "emulation"))]
 use std::ffi::c_void;
 
 /// Lanes of a warp.
@@ -83,7 +83,7 @@ pub(crate) struct RatesArgument {
 
 impl Argument {
     /// Where a launch finds the value.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "emulation"))]
     fn pointer(&self) -> *mut c_void {
         match self {
             Self::Address(value) | Self::U64(value) => std::ptr::from_ref(value) as *mut c_void,
@@ -127,7 +127,7 @@ pub(crate) fn launch(device: &Device, module: &str, kernel: &str, grid: Grid, ar
     match device {
         #[cfg(feature = "cuda")]
         Device::Cuda(device) => driver::launch(device, module, kernel, grid, arguments),
-        #[cfg(test)]
+        #[cfg(any(test, feature = "emulation"))]
         Device::Cpu => emulator::launch(kernel, grid, arguments),
         _ => bail!("kernel {module}/{kernel}: {device:?} does not run it ({} arguments, {grid:?})", arguments.len()),
     }

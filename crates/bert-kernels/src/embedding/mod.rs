@@ -1,13 +1,13 @@
 //! Sums of rows of embedding tables, and selections of rows.
 
 mod cpu;
-#[cfg(any(feature = "cuda", test))]
+#[cfg(any(kernels, test))]
 pub(crate) mod cuda;
 mod reference;
 
 pub use reference::reference;
 
-#[cfg(feature = "cuda")]
+#[cfg(kernels)]
 use crate::timing::Part;
 use crate::{Parameter, has_fast_form, node};
 use candle_core::{DType, Result, Tensor, bail};
@@ -72,9 +72,9 @@ pub fn select_rows(x: &Tensor, rows: &[u32]) -> Result<Tensor> {
     node::join(x, y, move |dy| scatter(dy, &rows, shape).map(Some))
 }
 
-#[cfg_attr(not(feature = "cuda"), expect(unused_variables, reason = "the CPU form has one type"))]
+#[cfg_attr(not(kernels), expect(unused_variables, reason = "the CPU form has one type"))]
 fn forward(lookups: &[Lookup], dtype: DType) -> Result<Tensor> {
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     if crate::on_cuda(lookups[0].table.value()) {
         return Part::Embedding.on(lookups[0].table.value(), || cuda::forward(lookups, dtype));
     }
@@ -82,7 +82,7 @@ fn forward(lookups: &[Lookup], dtype: DType) -> Result<Tensor> {
 }
 
 fn backward(tables: &[(Parameter, Vec<u32>)], dy: &Tensor) -> Result<()> {
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     if crate::on_cuda(dy) {
         return Part::Embedding.on(dy, || cuda::backward(tables, dy));
     }
@@ -91,7 +91,7 @@ fn backward(tables: &[(Parameter, Vec<u32>)], dy: &Tensor) -> Result<()> {
 
 /// Rows of x [T, H] -> [n, H], without a graph. The rows are known to lie in x.
 pub fn gather(x: &Tensor, rows: &[u32]) -> Result<Tensor> {
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     if crate::on_cuda(x) {
         return Part::Embedding.on(x, || cuda::gather(x, rows));
     }
@@ -100,7 +100,7 @@ pub fn gather(x: &Tensor, rows: &[u32]) -> Result<Tensor> {
 
 /// Adds the rows of `source` [n, H] to those of x [T, H] that they were gathered from, in place.
 pub fn scatter_add(x: &Tensor, rows: &[u32], source: &Tensor) -> Result<()> {
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     if crate::on_cuda(x) {
         return Part::Embedding.on(x, || cuda::scatter_add(x, rows, source));
     }
@@ -108,7 +108,7 @@ pub fn scatter_add(x: &Tensor, rows: &[u32], source: &Tensor) -> Result<()> {
 }
 
 fn scatter(dy: &Tensor, rows: &[u32], shape: (usize, usize)) -> Result<Tensor> {
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     if crate::on_cuda(dy) {
         let dx = Tensor::zeros(shape, dy.dtype(), dy.device())?;
         cuda::scatter_add(&dx, rows, dy)?;

@@ -1,14 +1,14 @@
 //! The affine map y = x W^T + b.
 
 mod cpu;
-#[cfg(any(feature = "cuda", test))]
+#[cfg(any(kernels, test))]
 pub(crate) mod cuda;
 mod reference;
 
 pub(crate) use cpu::{add_column_sums, add_column_sums_to};
 pub use reference::reference;
 
-#[cfg(feature = "cuda")]
+#[cfg(kernels)]
 use crate::timing::Part;
 use crate::{Parameter, has_fast_form, node};
 use candle_core::{Result, Tensor};
@@ -59,7 +59,7 @@ pub fn backward_part<'a>(
 
 /// [`forward`] for a range of the outputs: rows of the weight.
 pub fn forward_part(x: &Tensor, weight: &Parameter, bias: &Parameter, outputs: Range<usize>) -> Result<Tensor> {
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     if crate::on_cuda(x) {
         return Part::Linear.on(x, || cuda::forward_part(x, weight, bias, outputs));
     }
@@ -74,7 +74,7 @@ pub fn backward_parameters<'a>(
     outputs: Range<usize>,
     dy: &Tensor,
 ) -> Result<()> {
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     if crate::on_cuda(x) {
         return Part::Linear.on(x, || cuda::backward_parameters(x, weight, bias, outputs, dy));
     }
@@ -83,7 +83,7 @@ pub fn backward_parameters<'a>(
 
 /// The second half of [`backward`]: the gradient of x [T, in], which only needs the weight.
 pub fn backward_input(weight: &Parameter, outputs: Range<usize>, dy: &Tensor, onto: Option<&Tensor>) -> Result<Tensor> {
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     if crate::on_cuda(dy) {
         return Part::Linear.on(dy, || cuda::backward_input(weight, outputs, dy, onto));
     }

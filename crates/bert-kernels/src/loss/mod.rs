@@ -2,13 +2,13 @@
 //! classes of next-sentence prediction, the labels of a task.
 
 mod cpu;
-#[cfg(any(feature = "cuda", test))]
+#[cfg(any(kernels, test))]
 pub(crate) mod cuda;
 mod reference;
 
 pub use reference::{reference, squared_error};
 
-#[cfg(feature = "cuda")]
+#[cfg(kernels)]
 use crate::timing::Part;
 use crate::{Parameter, has_fast_form, node};
 use candle_core::{Result, Tensor, bail};
@@ -65,7 +65,7 @@ pub fn cross_entropy(x: &Tensor, weight: &Parameter, bias: &Parameter, labels: &
 }
 
 fn forward(x: &Tensor, weight: &Parameter, bias: &Parameter, labels: &[u32]) -> Result<Forward> {
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     if crate::on_cuda(x) {
         return Part::Loss.on(x, || cuda::forward(x, weight, bias, labels));
     }
@@ -74,7 +74,7 @@ fn forward(x: &Tensor, weight: &Parameter, bias: &Parameter, labels: &[u32]) -> 
 
 /// `d_sum` is a scalar of f32 on the device; the gradient of the logits is used up.
 fn backward(x: &Tensor, weight: &Parameter, bias: &Parameter, d_logits: &Tensor, d_sum: &Tensor) -> Result<Tensor> {
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     if crate::on_cuda(x) {
         return Part::Loss.on(x, || cuda::backward(x, weight, bias, d_logits, d_sum));
     }

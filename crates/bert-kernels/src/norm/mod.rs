@@ -1,14 +1,14 @@
 //! Layer norm (Ba et al., 2016) fused with the dropout and the residual addition in front of it.
 
 mod cpu;
-#[cfg(any(feature = "cuda", test))]
+#[cfg(any(kernels, test))]
 pub(crate) mod cuda;
 mod reference;
 
 pub use cpu::{Gradients, Saved};
 pub use reference::reference;
 
-#[cfg(feature = "cuda")]
+#[cfg(kernels)]
 use crate::timing::Part;
 use crate::{Dropout, Parameter, has_fast_form, linear, node};
 use candle_core::{Result, Tensor};
@@ -41,7 +41,7 @@ pub fn forward(
     norm: &LayerNorm,
     dropout: Option<Dropout>,
 ) -> Result<(Tensor, Saved)> {
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     if crate::on_cuda(x) {
         return Part::Norm.on(x, || cuda::forward(x, residual, norm, dropout));
     }
@@ -57,7 +57,7 @@ pub fn backward(
     dropout: Option<Dropout>,
     bias_of_x: Option<&Parameter>,
 ) -> Result<Gradients> {
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     if crate::on_cuda(dy) {
         return Part::Norm.on(dy, || cuda::backward(dy, saved, norm, dropout, bias_of_x));
     }

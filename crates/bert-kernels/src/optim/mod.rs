@@ -1,13 +1,13 @@
 //! The update rules, in place, one parameter at a time or all together, and the norm of all gradients.
 
 mod cpu;
-#[cfg(any(feature = "cuda", test))]
+#[cfg(any(kernels, test))]
 pub(crate) mod cuda;
 mod reference;
 
 use crate::has_fast_form;
 use crate::storage::copy_into;
-#[cfg(feature = "cuda")]
+#[cfg(kernels)]
 use crate::timing::Part;
 use candle_core::{Result, Tensor};
 
@@ -48,7 +48,7 @@ impl AdamWStep {
 /// m <- beta1 m + (1 - beta1) g; v <- beta2 v + (1 - beta2) g^2;
 /// value <- value - lr (m' / (sqrt(v') + eps) + decay value), with m' and v' corrected or not.
 pub fn adamw(value: &Tensor, grad: &Tensor, m: &Tensor, v: &Tensor, step: &AdamWStep) -> Result<()> {
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     if crate::on_cuda(value) {
         let update = Update { value, grad: grad.clone(), m, v, decays: true, copy: None };
         return Part::Optimizer.on(value, || cuda::adamw(&[update], step));
@@ -85,7 +85,7 @@ impl Update<'_> {
 
 /// [`adamw`] for all parameters of a model: on CUDA one launch. Weight decay is that of `step` where a parameter decays.
 pub fn adamw_all(updates: &[Update], step: &AdamWStep) -> Result<()> {
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     if let Some(first) = updates.first().filter(|update| crate::on_cuda(update.value)) {
         return Part::Optimizer.on(first.value, || cuda::adamw(updates, step));
     }
@@ -100,7 +100,7 @@ pub fn adamw_all(updates: &[Update], step: &AdamWStep) -> Result<()> {
 /// One step of LAMB (You et al., "Large Batch Optimization for Deep Learning", 2020) for all parameters of a model: AdamW's update,
 /// for parameters that decay scaled to the norm of their value. The fast forms overwrite the gradients.
 pub fn lamb_all(updates: &[Update], step: &AdamWStep) -> Result<()> {
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     if let Some(first) = updates.first().filter(|update| crate::on_cuda(update.value)) {
         return Part::Optimizer.on(first.value, || cuda::lamb(updates, step));
     }
@@ -130,7 +130,7 @@ pub fn global_norm(grads: impl IntoIterator<Item = Tensor>) -> Result<f64> {
 /// host waits once.
 pub fn global_norm_and(grads: impl IntoIterator<Item = Tensor>, scalars: &[Tensor]) -> Result<(f64, Vec<f64>)> {
     let grads: Vec<Tensor> = grads.into_iter().collect();
-    #[cfg(feature = "cuda")]
+    #[cfg(kernels)]
     if let Some(first) = grads.first().filter(|grad| crate::on_cuda(grad)) {
         return Part::Optimizer.on(first, || cuda::norm_and(&grads, scalars, first.device()));
     }
