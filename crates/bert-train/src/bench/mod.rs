@@ -16,10 +16,13 @@ use crate::config::{Precision, model_config};
 use crate::error::{Error, Result};
 
 pub use report::{BenchReport, PartTime};
-use report::{Machine, Measured};
+use report::{Machine, Measured, median};
 pub use workload::Work;
 use workload::{Input, Workload};
 
+/// Moments, spread over the run, at which the rate of a large matrix multiplication is measured: a machine that is shared changes its
+/// speed, and step and rate have to meet the same.
+const RATES: usize = 12;
 /// Steps before the clock starts: memory is mapped, threads are started and kernels are loaded in them.
 const WARM_UP: usize = 2;
 /// Steps behind the timed ones in which a GPU's parts are timed, each waited for.
@@ -80,12 +83,14 @@ pub fn bench(options: &BenchOptions) -> Result<BenchReport> {
         .collect();
 
     let mut run = Run { workload: Workload::new(&config, *work, options.precision, device)?, options, passes: 0 };
-    let rate_before = matrix_rate(options)?;
     chip::forget_peak_memory(device)?;
-    let mut measured = Measured::default();
+    let (mut measured, mut rates) = (Measured::default(), Vec::new());
     for (step, lengths) in batches.iter().enumerate() {
         if step == WARM_UP {
             timing::reset();
+        }
+        if step % batches.len().div_ceil(RATES) == 0 {
+            rates.push(matrix_rate(options)?);
         }
         let input = run.workload.input(lengths);
         let seconds = run.step(&input)?;
@@ -98,13 +103,11 @@ pub fn bench(options: &BenchOptions) -> Result<BenchReport> {
     measured.multiplied_flop = 2 * timing::multiply_adds();
     measured.device_memory = chip::peak_memory(device)?;
     run.time_parts(&mut measured, &batches[batches.len() - 1])?;
-    // The better of two moments: another program may have disturbed one of them.
-    let matrix_flops = matrix_rate(options)?.max(rate_before);
     let chip = chip::chip(device)?;
     let machine = Machine {
         peak_flops: chip.as_ref().and_then(|chip| peak::dense_peak(chip, options.precision)),
         name: chip.map_or_else(|| "cpu".into(), |chip| chip.name),
-        matrix_flops,
+        matrix_flops: median(&mut rates),
     };
     Ok(BenchReport::new(options, run.workload.parameters().elements(), machine, measured))
 }
@@ -174,12 +177,15 @@ fn read_lengths(path: &std::path::Path) -> Result<Vec<usize>> {
     Ok(lengths)
 }
 
-/// The best rate of large matrix multiplications on this device and in this precision now, in FLOP/s. Of random numbers: a GPU
+/// The rate of large matrix multiplications on this device and in this precision now, in FLOP/s. Of random numbers on a GPU, which
 /// clocks higher on equal ones.
 fn matrix_rate(options: &BenchOptions) -> Result<f64> {
+    const SIZE: usize = 8192;
     let device = &options.device;
-    let size = if device.is_cpu() { 1536 } else { 8192 };
-    let a = Tensor::randn(0f32, 1.0, (size, size), device)?.to_dtype(options.precision.dtype())?;
+    if device.is_cpu() {
+        return Ok(timing::large_product_rate());
+    }
+    let a = Tensor::randn(0f32, 1.0, (SIZE, SIZE), device)?.to_dtype(options.precision.dtype())?;
     let mut best = f64::INFINITY;
     for _ in 0..8 {
         device.synchronize()?;
@@ -188,5 +194,5 @@ fn matrix_rate(options: &BenchOptions) -> Result<f64> {
         device.synchronize()?;
         best = best.min(start.elapsed().as_secs_f64());
     }
-    Ok(2.0 * (size as f64).powi(3) / best)
+    Ok(2.0 * (SIZE as f64).powi(3) / best)
 }

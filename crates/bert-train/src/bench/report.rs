@@ -38,7 +38,7 @@ pub struct BenchReport {
     pub step_flop: f64,
     /// FLOP/s of the whole step: products by the time of everything.
     pub flops: f64,
-    /// Best rate of large matrix multiplications in this precision, measured before and after in the same process.
+    /// Rate of large matrix multiplications in this precision by the fastest way there is, the median of moments spread over the steps.
     pub matrix_flops: f64,
     /// The GPU's dense peak in this precision, from its attributes.
     pub peak_flops: Option<f64>,
@@ -94,8 +94,7 @@ impl BenchReport {
         let Measured { mut times, tokens, model_flop, multiplied_flop, .. } = measured;
         let steps = times.len();
         let total: f64 = times.iter().sum();
-        times.sort_by(f64::total_cmp);
-        let median = (times[(steps - 1) / 2] + times[steps / 2]) / 2.0;
+        let median = median(&mut times);
         let seq_len = match options.lengths {
             Lengths::Fixed(length) => Some(length),
             Lengths::File(_) => None,
@@ -128,6 +127,12 @@ impl BenchReport {
             parts_step_ms: measured.parts_step_ms,
         }
     }
+}
+
+/// Sorts the numbers, of which there is at least one.
+pub(super) fn median(numbers: &mut [f64]) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    (numbers[(numbers.len() - 1) / 2] + numbers[numbers.len() / 2]) / 2.0
 }
 
 /// The high-water mark that Linux keeps of a process's resident memory.

@@ -7,6 +7,7 @@ mod mkl;
 mod packed;
 
 use crate::timing::{Part, count_product, timed};
+use std::time::Instant;
 
 /// A strided view of a matrix: rows x columns, element (r, c) at `r * row_stride + c * column_stride`.
 #[derive(Clone, Copy)]
@@ -100,6 +101,27 @@ unsafe fn multiply(out: *mut f32, row_stride: usize, start: Start, scale: f32, a
     }
     // SAFETY: the output is the caller's promise.
     unsafe { general(out, row_stride, start, scale, a, b, threads) }
+}
+
+/// FLOP/s of one product of two large square matrices with all threads, by whichever way is the fastest now. It is not among the
+/// products that [`timing`](crate::timing) counts.
+pub fn large_product_rate() -> f64 {
+    const SIZE: usize = 1536;
+    let factor = vec![1f32; SIZE * SIZE];
+    let mut out = vec![0f32; SIZE * SIZE];
+    let matrix = Matrix::new(&factor, SIZE, SIZE);
+    let mut ways: Vec<Multiply> = vec![general];
+    #[cfg(target_arch = "x86_64")]
+    ways.extend(packed::of_this_processor(SIZE));
+    #[cfg(feature = "mkl")]
+    ways.push(mkl::multiply);
+    let seconds = ways.iter().map(|multiply| {
+        let start = Instant::now();
+        // SAFETY: the output is a full matrix that nobody else has.
+        unsafe { multiply(out.as_mut_ptr(), SIZE, Start::Zero, 1.0, matrix, matrix, rayon::current_num_threads()) };
+        start.elapsed().as_secs_f64()
+    });
+    2.0 * (SIZE as f64).powi(3) / seconds.fold(f64::INFINITY, f64::min)
 }
 
 /// The `gemm` crate, for every processor.
