@@ -378,7 +378,7 @@ __device__ __forceinline__ void backward_memory(const E *queries, const E *memor
                                            E *context, float *log_sums, Layout layout, Dropout dropout) {                       \
         tensor::forward<E, D>(queries, memory, tiles, positions, context, log_sums, layout, dropout);                           \
     }                                                                                                                           \
-    extern "C" __global__ void __launch_bounds__(128, D > 64 ? 2 : 4)                                                           \
+    extern "C" __global__ void __launch_bounds__(128)                                                                           \
         attention_tensor_backward_queries_##D##_##E(const E *queries, const E *memory, const Tile *tiles, const u32 *positions, \
                                                     const E *context, const float *log_sums, const E *dy, E *d_queries,         \
                                                     float *deltas, u8 *drawn, Layout layout, Dropout dropout) {                 \
