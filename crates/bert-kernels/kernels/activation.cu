@@ -1,5 +1,5 @@
-// y = f(x + bias), x [T, H], bias [H] or null, and its backward. The sum is not kept: the backward pass adds the bias again.
-#include "device.cuh"
+// y = f(x), x [T, H], and its backward.
+#include "strip.cuh"
 
 /// As `Activation` in Rust.
 enum : u32 { GELU = 0, GELU_TANH = 1, RELU = 2 };
@@ -23,35 +23,48 @@ __device__ __forceinline__ Point activate(float x, u32 kind) {
     return {fmaxf(x, 0.0f), x > 0.0f ? 1.0f : 0.0f};
 }
 
-/// Neighbouring threads take neighbouring elements; the grid strides over all of them.
-template <typename T>
-__device__ void activation_forward(const T *x, const float *bias, T *y, u64 elements, u32 width, u32 kind) {
-    u64 stride = static_cast<u64>(gridDim.x) * blockDim.x;
-    for (u64 i = static_cast<u64>(blockIdx.x) * blockDim.x + threadIdx.x; i < elements; i += stride) {
-        float value = load(x + i) + (bias ? bias[i % width] : 0.0f);
-        store(y + i, activate(value, kind).value);
+/// Neighbouring threads take neighbouring octets; the grid strides over all of them.
+template <typename T> __device__ void activation_forward(const T *x, T *y, u64 elements, u32 kind) {
+    u64 stride = static_cast<u64>(gridDim.x) * blockDim.x * 8;
+    bool aligned = octets_fit(0, x, y);
+    for (u64 i = (static_cast<u64>(blockIdx.x) * blockDim.x + threadIdx.x) * 8; i < elements; i += stride) {
+        u32 left = static_cast<u32>(min(elements - i, static_cast<u64>(8)));
+        bool fit = aligned && left == 8;
+        float values[8];
+        load_octet(x + i, 0, left, fit, values);
+#pragma unroll
+        for (u32 j = 0; j < 8; ++j) values[j] = activate(values[j], kind).value;
+        store_octet(y + i, 0, left, fit, values);
     }
 }
 
-/// dx = dy f'(x + bias). Where y is not null it gets f(x + bias), for a caller that did not keep it. dx may be dy.
+/// dx = dy f'(x). Where y is not null it gets f(x), for a caller that did not keep it. partial [blocks of rows, H]: the sums of dx
+/// over the rows of a block, the gradient of the bias with which x was made.
 template <typename T>
-__device__ void activation_backward(const T *x, const float *bias, const T *dy, T *dx, T *y, u64 elements, u32 width,
+__device__ void activation_backward(const T *x, const T *dy, T *dx, T *y, float *partial, u32 rows, u32 width, u32 block_rows,
                                     u32 kind) {
-    u64 stride = static_cast<u64>(gridDim.x) * blockDim.x;
-    for (u64 i = static_cast<u64>(blockIdx.x) * blockDim.x + threadIdx.x; i < elements; i += stride) {
-        Point point = activate(load(x + i) + (bias ? bias[i % width] : 0.0f), kind);
-        store(dx + i, load(dy + i) * point.slope);
-        if (y) store(y + i, point.value);
-    }
+    bool fit = octets_fit(width, x, dy, dx, y);
+    sum_strip(partial, rows, width, block_rows, [&](u32 row, u32 column, float(&slopes)[8]) {
+        u64 start = static_cast<u64>(row) * width;
+        float values[8];
+        load_octet(x + start, column, width, fit, values);
+        load_octet(dy + start, column, width, fit, slopes);
+#pragma unroll
+        for (u32 j = 0; j < 8; ++j) {
+            Point point = activate(values[j], kind);
+            slopes[j] *= point.slope;
+            values[j] = point.value;
+        }
+        store_octet(dx + start, column, width, fit, slopes);
+        if (y) store_octet(y + start, column, width, fit, values);
+    });
 }
 
 #define ACTIVATION(T, NAME)                                                                                                 \
-    KERNEL activation_forward_##NAME(const T *x, const float *bias, T *y, u64 elements, u32 width, u32 kind) {              \
-        activation_forward(x, bias, y, elements, width, kind);                                                              \
-    }                                                                                                                       \
-    KERNEL activation_backward_##NAME(const T *x, const float *bias, const T *dy, T *dx, T *y, u64 elements, u32 width,     \
-                                      u32 kind) {                                                                           \
-        activation_backward(x, bias, dy, dx, y, elements, width, kind);                                                     \
+    KERNEL activation_forward_##NAME(const T *x, T *y, u64 elements, u32 kind) { activation_forward(x, y, elements, kind); } \
+    KERNEL activation_backward_##NAME(const T *x, const T *dy, T *dx, T *y, float *partial, u32 rows, u32 width,            \
+                                      u32 block_rows, u32 kind) {                                                           \
+        activation_backward(x, dy, dx, y, partial, rows, width, block_rows, kind);                                          \
     }
 ACTIVATION(float, f32)
 ACTIVATION(bf16, bf16)

@@ -31,6 +31,7 @@
     ALL_TYPES(X, scatter_add)                                                                                       \
     ALL_TYPES(X, add_bias)                                                                                          \
     ALL_TYPES(X, column_sums)                                                                                       \
+    ALL_TYPES(X, add_scaled)                                                                                        \
     X(add_partials)                                                                                                 \
     ALL_TYPES(X, cross_entropy)                                                                                     \
     ALL_TYPES(X, scale)                                                                                             \

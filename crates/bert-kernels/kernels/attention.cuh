@@ -9,6 +9,7 @@ struct Layout {
     u32 keys, values;                // first columns in the memory
     u32 heads, size;                 // N, D
     u32 asking, rows;                // n: rows of queries; T: rows of the token axis, which number the rows of the dropout mask
+    u32 groups;                      // of 128 keys in the longest sequence: a row of drawn masks is 16 bytes for each
     float scale;                     // 1 / sqrt(D)
 };
 

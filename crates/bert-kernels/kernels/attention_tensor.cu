@@ -192,11 +192,23 @@ __device__ __forceinline__ void forward(const E *queries, const E *memory, const
     store_head<E, D>(to, out, 1.0f / sum[0], 1.0f / sum[1], at.heads * size, own.count, size, lane);
 }
 
+/// Keeps what was drawn for 128 keys for the next kernel, to which a draw would cost as much as its products: in drawn [N, n, groups, 16]
+/// a byte decides on 8 keys that lie 16 apart.
+__device__ __forceinline__ void keep_drawn(u8 *drawn, const Kept &kept, const Layout &at, const Queries &own, u32 group, u32 lane) {
+    for (u32 r = 0; r < 2; ++r) {
+        u32 row = lane / 4 + 8 * r;
+        if (row >= own.count) continue;
+        u8 *of_group = drawn + ((static_cast<u64>(blockIdx.y) * at.asking + own.first + row) * at.groups + group) * MASK_LANES;
+        *reinterpret_cast<u16 *>(of_group + lane % 4 * 2) = static_cast<u16>(kept.rows[r]);
+        *reinterpret_cast<u16 *>(of_group + lane % 4 * 2 + 8) = static_cast<u16>(kept.rows[r] >> 16);
+    }
+}
+
 /// Gradient of the queries, in their layout; deltas [N, n]: the product of dy and context in each row. Shared memory: 4 STEP rows.
 template <typename E, u32 D>
 __device__ __forceinline__ void backward_queries(const E *queries, const E *memory, const Tile *tiles, const u32 *positions,
                                                  const E *context, const float *log_sums, const E *dy, E *d_queries,
-                                                 float *deltas, const Layout &at, const Dropout &dropout) {
+                                                 float *deltas, u8 *drawn, const Layout &at, const Dropout &dropout) {
     SHARED_MEMORY(E, shared);
     constexpr u32 ROWS = STEP * (D + GAP);
     Tile tile = tiles[blockIdx.x];
@@ -244,7 +256,10 @@ __device__ __forceinline__ void backward_queries(const E *queries, const E *memo
         await_all_but_last();
         __syncthreads();
         const E *keys = shared + base / STEP % 2 * 2 * ROWS, *values = keys + ROWS;
-        if (dropout.threshold && base % MASK_GROUP == 0) kept = draw(dropout, own.mask_rows, base / MASK_GROUP, lane);
+        if (dropout.threshold && base % MASK_GROUP == 0) {
+            kept = draw(dropout, own.mask_rows, base / MASK_GROUP, lane);
+            keep_drawn(drawn, kept, at, own, base / MASK_GROUP, lane);
+        }
 #pragma unroll
         for (u32 k = 0; k < STEP / 16 && own.count > 0; ++k) {
             float scores[2][4] = {}, products[2][4] = {};
@@ -269,10 +284,10 @@ __device__ __forceinline__ void backward_queries(const E *queries, const E *memo
     store_head<E, D>(d_queries + from, out, at.scale, at.scale, at.query_stride, own.count, size, lane);
 }
 
-/// Gradients of keys and values, in the layout of the memory. A block has 128 keys and eight warps. Shared memory: 4 STEP rows, and for
-/// two tiles of queries two floats and 16 bytes of mask each.
+/// Gradients of keys and values, in the layout of the memory, with the mask that the kernel before has drawn. A block has 128 keys and
+/// eight warps. Shared memory: 4 STEP rows, and for two tiles of queries two floats and 16 bytes of mask each.
 template <typename E, u32 D>
-__device__ __forceinline__ void backward_memory(const E *queries, const E *memory, const Tile *tiles, const u32 *positions,
+__device__ __forceinline__ void backward_memory(const E *queries, const E *memory, const Tile *tiles, const u8 *drawn,
                                                 const float *log_sums, const float *deltas, const E *dy, E *d_memory,
                                                 const Layout &at, const Dropout &dropout) {
     SHARED_MEMORY(E, shared);
@@ -295,10 +310,11 @@ __device__ __forceinline__ void backward_memory(const E *queries, const E *memor
                 of_tile[0] = threadIdx.x < there ? log_sums[statistic] * LOG2_E : 0.0f;
                 of_tile[STEP] = threadIdx.x < there ? deltas[statistic] : 0.0f;
             }
-            // A byte for a query and 8 keys that lie 16 apart: a bit for each warp.
-            for (u32 i = threadIdx.x; i < STEP * MASK_LANES && dropout.threshold; i += blockDim.x) {
-                u32 query = i / MASK_LANES, row = query < there ? mask_row(at, positions, head, first + query) : 0;
-                masks[half * STEP * MASK_LANES + i] = kept_columns(dropout, row, tile.first / MASK_GROUP, i % MASK_LANES);
+            // In a byte a bit for each warp.
+            if (dropout.threshold && threadIdx.x < STEP) {
+                u64 row = static_cast<u64>(head) * at.asking + first + min(threadIdx.x, there - 1);
+                const u8 *of_group = drawn + (row * at.groups + tile.first / MASK_GROUP) * MASK_LANES;
+                copy_async(masks + (half * STEP + threadIdx.x) * MASK_LANES, of_group, threadIdx.x < there);
             }
         }
         copies_issued();
@@ -360,15 +376,15 @@ __device__ __forceinline__ void backward_memory(const E *queries, const E *memor
     extern "C" __global__ void __launch_bounds__(128)                                                                           \
         attention_tensor_backward_queries_##D##_##E(const E *queries, const E *memory, const Tile *tiles, const u32 *positions, \
                                                     const E *context, const float *log_sums, const E *dy, E *d_queries,         \
-                                                    float *deltas, Layout layout, Dropout dropout) {                            \
-        tensor::backward_queries<E, D>(queries, memory, tiles, positions, context, log_sums, dy, d_queries, deltas, layout,     \
-                                       dropout);                                                                                \
+                                                    float *deltas, u8 *drawn, Layout layout, Dropout dropout) {                 \
+        tensor::backward_queries<E, D>(queries, memory, tiles, positions, context, log_sums, dy, d_queries, deltas, drawn,      \
+                                       layout, dropout);                                                                        \
     }                                                                                                                           \
     extern "C" __global__ void __launch_bounds__(256)                                                                           \
-        attention_tensor_backward_memory_##D##_##E(const E *queries, const E *memory, const Tile *tiles, const u32 *positions,  \
+        attention_tensor_backward_memory_##D##_##E(const E *queries, const E *memory, const Tile *tiles, const u8 *drawn,       \
                                                    const float *log_sums, const float *deltas, const E *dy, E *d_memory,        \
                                                    Layout layout, Dropout dropout) {                                            \
-        tensor::backward_memory<E, D>(queries, memory, tiles, positions, log_sums, deltas, dy, d_memory, layout, dropout);      \
+        tensor::backward_memory<E, D>(queries, memory, tiles, drawn, log_sums, deltas, dy, d_memory, layout, dropout);          \
     }
 #define ATTENTION_TENSOR_HEADS(E)                                                                                               \
     ATTENTION_TENSOR(E, 32) ATTENTION_TENSOR(E, 64) ATTENTION_TENSOR(E, 96) ATTENTION_TENSOR(E, 128)

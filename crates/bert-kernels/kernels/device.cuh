@@ -40,6 +40,16 @@ __device__ __forceinline__ float bits_to_float(u32 bits) {
 #endif
 }
 
+__device__ __forceinline__ u32 float_to_bits(float value) {
+#ifdef __CUDACC__
+    return __float_as_uint(value);
+#else
+    u32 bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+#endif
+}
+
 // Both round to nearest, ties to even.
 
 __device__ __forceinline__ u16 float_to_bf16_bits(float value) {
@@ -86,6 +96,89 @@ template <> __device__ __forceinline__ f16 narrow<f16>(float value) { return {fl
 
 template <typename T> __device__ __forceinline__ float load(const T *p) { return widen(*p); }
 template <typename T> __device__ __forceinline__ void store(T *p, float value) { *p = narrow<T>(value); }
+
+template <typename A, typename B> constexpr bool SAME = false;
+template <typename A> constexpr bool SAME<A, A> = true;
+
+/// Two numbers of E (bf16 or f16) in one register, the first in the lower half.
+template <typename E> __device__ __forceinline__ u32 pack(float first, float second) {
+#ifdef __CUDACC__
+    u32 both;
+    if (SAME<E, bf16>) {
+        asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(second), "f"(first));
+    } else {
+        asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(second), "f"(first));
+    }
+    return both;
+#else
+    return narrow<E>(first).bits | static_cast<u32>(narrow<E>(second).bits) << 16;
+#endif
+}
+template <typename E> __device__ __forceinline__ float first_of(u32 both) { return widen(E{static_cast<u16>(both)}); }
+template <typename E> __device__ __forceinline__ float second_of(u32 both) { return widen(E{static_cast<u16>(both >> 16)}); }
+
+// ---- octets: eight neighbouring elements, read and written 16 bytes at a time ----
+
+struct alignas(16) Sixteen {
+    u32 word[4];
+};
+
+/// Whether octets of rows of this width begin at multiples of 16 bytes in all of these.
+template <typename... P> __device__ __forceinline__ bool octets_fit(u32 width, const P *...rows) {
+    return width % 8 == 0 && (... && (reinterpret_cast<u64>(rows) % 16 == 0));
+}
+
+/// Elements `column` to `column + 7` of a row, zeros from `width` on. `fit`: as octets_fit says.
+template <typename T> __device__ __forceinline__ void load_octet(const T *row, u32 column, u32 width, bool fit, float (&out)[8]) {
+    if (!fit) {
+#pragma unroll
+        for (u32 j = 0; j < 8; ++j) out[j] = column + j < width ? load(row + column + j) : 0.0f;
+        return;
+    }
+    const Sixteen *from = reinterpret_cast<const Sixteen *>(row + column);
+    if constexpr (SAME<T, float>) {
+        Sixteen first = from[0], second = from[1];
+#pragma unroll
+        for (u32 j = 0; j < 4; ++j) {
+            out[j] = bits_to_float(first.word[j]);
+            out[j + 4] = bits_to_float(second.word[j]);
+        }
+    } else {
+        Sixteen all = *from;
+#pragma unroll
+        for (u32 j = 0; j < 4; ++j) {
+            out[2 * j] = first_of<T>(all.word[j]);
+            out[2 * j + 1] = second_of<T>(all.word[j]);
+        }
+    }
+}
+
+template <typename T>
+__device__ __forceinline__ void store_octet(T *row, u32 column, u32 width, bool fit, const float (&values)[8]) {
+    if (!fit) {
+#pragma unroll
+        for (u32 j = 0; j < 8; ++j) {
+            if (column + j < width) store(row + column + j, values[j]);
+        }
+        return;
+    }
+    Sixteen *to = reinterpret_cast<Sixteen *>(row + column);
+    if constexpr (SAME<T, float>) {
+        Sixteen first, second;
+#pragma unroll
+        for (u32 j = 0; j < 4; ++j) {
+            first.word[j] = float_to_bits(values[j]);
+            second.word[j] = float_to_bits(values[j + 4]);
+        }
+        to[0] = first;
+        to[1] = second;
+    } else {
+        Sixteen all;
+#pragma unroll
+        for (u32 j = 0; j < 4; ++j) all.word[j] = pack<T>(values[2 * j], values[2 * j + 1]);
+        *to = all;
+    }
+}
 
 // ---- sums over the lanes of a warp, the same in every lane ----
 
@@ -145,17 +238,47 @@ __device__ __forceinline__ u32 kept_columns(const Dropout &dropout, u32 row, u32
     return kept;
 }
 
-/// How a warp walks over a row of `width` columns: 256 at a time, each lane on the eight that one call of Philox decides.
-/// Sixteen neighbouring lanes touch neighbouring columns, which fills whole sectors of memory.
-template <typename Body>
-__device__ __forceinline__ void for_columns(u32 lane, u32 width, const Dropout &dropout, u32 row, Body body) {
-    for (u32 group = lane / MASK_LANES; group * MASK_GROUP < width; group += 2) {
-        u32 kept = dropout.threshold ? kept_columns(dropout, row, group, lane % MASK_LANES) : 0xFFu;
-        float scale = dropout.threshold ? dropout.scale : 1.0f;
+/// Bit j: whether column `8 octet + j` of the row stays. The lanes of a warp, which all have to ask, have 32 octets in a row, the first
+/// a multiple of 32: the 16 calls of Philox that decide on the octets of a group are theirs, and they hand each other the results.
+__device__ __forceinline__ u32 kept_octet(const Dropout &dropout, u32 row, u32 octet) {
+    u32 lane = octet % WARP, mine = 0;
+    u32 kept = kept_columns(dropout, row, octet / MASK_LANES, lane % MASK_LANES);
 #pragma unroll
-        for (u32 j = 0; j < 8; ++j) {
-            u32 column = group * MASK_GROUP + lane % MASK_LANES + MASK_LANES * j;
-            if (column < width) body(column, (kept >> j & 1) ? scale : 0.0f);
-        }
+    for (u32 j = 0; j < 8; ++j) {
+        u32 columns = __ballot_sync(ALL_LANES, kept >> j & 1); // 16 j .. 16 j + 15 of either group
+        if (lane % MASK_LANES / 2 == j) mine = columns;
+    }
+    return mine >> (lane / MASK_LANES * 16 + lane % 2 * 8) & 0xFFu;
+}
+
+/// Eight elements times their mask.
+__device__ __forceinline__ void drop(float (&values)[8], u32 kept, float scale) {
+#pragma unroll
+    for (u32 j = 0; j < 8; ++j) values[j] = (kept >> j & 1) ? values[j] * scale : 0.0f;
+}
+
+// ---- teams: how kernels of norms and dropout share rows out ----
+
+/// The warps of a block that have a row together: each thread eight neighbouring columns. A block has as many teams as fit.
+struct Team {
+    u32 warps, count, index, octet;
+};
+
+__device__ __forceinline__ Team team_of(u32 width) {
+    u32 warps = (width + 8 * WARP - 1) / (8 * WARP), threads = warps * WARP;
+    return {warps, blockDim.x / threads, threadIdx.x / threads, threadIdx.x % threads};
+}
+
+/// A pair of sums over a team, the same in each of its threads. `slots` [32, 2] in shared memory, others than those of the last call:
+/// all threads of the block meet here once.
+__device__ __forceinline__ void team_sums(const Team &team, float (&sums)[2], float (*slots)[2]) {
+    for (u32 i = 0; i < 2; ++i) sums[i] = warp_sum(sums[i]);
+    if (threadIdx.x % WARP == 0) {
+        for (u32 i = 0; i < 2; ++i) slots[threadIdx.x / WARP][i] = sums[i];
+    }
+    __syncthreads();
+    for (u32 i = 0; i < 2; ++i) {
+        sums[i] = 0.0f;
+        for (u32 warp = 0; warp < team.warps; ++warp) sums[i] += slots[team.index * team.warps + warp][i];
     }
 }

@@ -1,14 +1,18 @@
-// y = x * mask, x [T, H]; the backward pass is the same kernel on dy. One warp a row.
+// y = x * mask, x [T, H]; the backward pass is the same kernel on dy. A team of warps a row.
 #include "device.cuh"
 
 template <typename T>
 __device__ void apply_dropout(const T *x, T *y, u32 rows, u32 width, const Dropout &dropout) {
-    u32 row = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
-    if (row >= rows) return;
+    Team team = team_of(width);
+    u32 row = blockIdx.x * team.count + team.index, column = 8 * team.octet;
+    u32 kept = kept_octet(dropout, row, team.octet);
+    if (row >= rows || column >= width) return;
     u64 start = static_cast<u64>(row) * width;
-    for_columns(threadIdx.x % WARP, width, dropout, row, [&](u32 column, float mask) {
-        store(y + start + column, load(x + start + column) * mask);
-    });
+    bool fit = octets_fit(width, x, y);
+    float values[8];
+    load_octet(x + start, column, width, fit, values);
+    drop(values, kept, dropout.scale);
+    store_octet(y + start, column, width, fit, values);
 }
 
 #define DROPOUT(T, NAME)                                                                         \

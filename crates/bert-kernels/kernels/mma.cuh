@@ -9,26 +9,6 @@
 #pragma once
 #include "device.cuh"
 
-template <typename A, typename B> constexpr bool SAME = false;
-template <typename A> constexpr bool SAME<A, A> = true;
-
-/// Two numbers in one register, the first in the lower half.
-template <typename E> __device__ __forceinline__ u32 pack(float first, float second) {
-#ifdef __CUDACC__
-    u32 both;
-    if (SAME<E, bf16>) {
-        asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(second), "f"(first));
-    } else {
-        asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(second), "f"(first));
-    }
-    return both;
-#else
-    return narrow<E>(first).bits | static_cast<u32>(narrow<E>(second).bits) << 16;
-#endif
-}
-template <typename E> __device__ __forceinline__ float first_of(u32 both) { return widen(E{static_cast<u16>(both)}); }
-template <typename E> __device__ __forceinline__ float second_of(u32 both) { return widen(E{static_cast<u16>(both >> 16)}); }
-
 /// 2^x.
 __device__ __forceinline__ float power_of_two(float x) {
 #ifdef __CUDACC__

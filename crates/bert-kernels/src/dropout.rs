@@ -102,12 +102,13 @@ pub fn dropout(x: &Tensor, dropout: Option<Dropout>) -> Result<Tensor> {
 
 #[cfg(any(kernels, test))]
 pub(crate) fn apply_on_cuda(x: &Tensor, dropout: Dropout) -> Result<Tensor> {
-    use crate::cuda::{Argument, Grid, THREADS, WARP, at, empty, launch, typed};
+    use crate::cuda::{Argument, Grid, Teams, at, empty, launch, typed};
     let (rows, width) = x.dims2()?;
     let y = empty((rows, width), x.dtype(), x.device())?;
     let sizes = [rows, width].map(|n| Argument::U32(n as u32));
     let arguments = [at(x)?, at(&y)?, sizes[0], sizes[1], Dropout::argument(Some(dropout))];
-    let grid = Grid::new((rows as u32).div_ceil(THREADS / WARP), THREADS);
+    let teams = Teams::new(width)?;
+    let grid = Grid::new((rows as u32).div_ceil(teams.count), teams.threads);
     launch(x.device(), "dropout", &typed("dropout", x.dtype())?, grid, &arguments)?;
     Ok(y)
 }

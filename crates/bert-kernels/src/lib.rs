@@ -77,6 +77,17 @@ pub fn computes_in(dtype: DType, device: &Device) -> bool {
     }
 }
 
+/// CUDA device number `ordinal`, set up for training: everything in the order of one stream, and memory that the process keeps.
+///
+/// # Errors
+/// No such device; a build without the feature `cuda`.
+pub fn cuda_device(ordinal: usize) -> candle_core::Result<candle_core::Device> {
+    #[cfg(feature = "cuda")]
+    return cuda::device::open(ordinal);
+    #[cfg(not(feature = "cuda"))]
+    candle_core::Device::new_cuda(ordinal)
+}
+
 /// Whether the CUDA forms apply, once a fast form does.
 #[cfg(kernels)]
 fn on_cuda(x: &Tensor) -> bool {

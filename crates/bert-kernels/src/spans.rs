@@ -1,5 +1,7 @@
 //! Where the sequences of a batch lie on its token axis.
 
+#[cfg(any(feature = "cuda", test))]
+use crate::cuda::tables::Tables;
 use candle_core::{Result, bail};
 use std::ops::Range;
 
@@ -11,6 +13,8 @@ use std::ops::Range;
 pub struct Spans {
     rows: usize,
     spans: Vec<Range<usize>>,
+    #[cfg(any(feature = "cuda", test))]
+    tables: Tables,
 }
 
 impl Spans {
@@ -24,7 +28,7 @@ impl Spans {
                 rows - length..rows
             })
             .collect();
-        Self { rows, spans }
+        Self::new(rows, spans)
     }
 
     /// Sequences of the given lengths, each in `stride` rows of its own.
@@ -36,7 +40,22 @@ impl Spans {
             bail!("a sequence of {longest} tokens does not fit in rows padded to {stride}")
         }
         let spans = lengths.iter().enumerate().map(|(i, l)| i * stride..i * stride + l).collect();
-        Ok(Self { rows: lengths.len() * stride, spans })
+        Ok(Self::new(lengths.len() * stride, spans))
+    }
+
+    fn new(rows: usize, spans: Vec<Range<usize>>) -> Self {
+        Self {
+            rows,
+            spans,
+            #[cfg(any(feature = "cuda", test))]
+            tables: Tables::default(),
+        }
+    }
+
+    /// What was uploaded of these spans.
+    #[cfg(any(feature = "cuda", test))]
+    pub(crate) fn tables(&self) -> &Tables {
+        &self.tables
     }
 
     /// T: all rows of the token axis, padding included.
@@ -75,12 +94,15 @@ impl Spans {
     }
 }
 
-/// Rows of a batch, in ascending order, each in one of its sequences: those that a last layer is needed for.
+/// Rows of a batch, in ascending order, each in one of its sequences: those that a last layer is needed for. It goes with the spans it
+/// was made for and with no others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
     rows: Vec<u32>,
     /// For each sequence, which of `rows` are its own.
     spans: Vec<Range<usize>>,
+    #[cfg(any(feature = "cuda", test))]
+    tables: Tables,
 }
 
 impl Selection {
@@ -101,8 +123,19 @@ impl Selection {
         }
         match rows.get(next) {
             Some(row) => bail!("selection: row {row} belongs to no sequence"),
-            None => Ok(Self { rows, spans: own }),
+            None => Ok(Self {
+                rows,
+                spans: own,
+                #[cfg(any(feature = "cuda", test))]
+                tables: Tables::default(),
+            }),
         }
+    }
+
+    /// What was uploaded of this selection and the spans it was made for.
+    #[cfg(any(feature = "cuda", test))]
+    pub(crate) fn tables(&self) -> &Tables {
+        &self.tables
     }
 
     /// The rows on the token axis, ascending.

@@ -144,7 +144,7 @@ fn layer_norm_with_residual() -> Result<()> {
                 let residual = (x.detach() * 3.0)?;
                 let (y, saved) = norm::forward(&x.detach(), Some(&residual), &norm, dropout)?;
                 node::join(x, y, move |dy| {
-                    let grads = norm::backward(dy, &saved, &norm, dropout)?;
+                    let grads = norm::backward(dy, &saved, &norm, dropout, None)?;
                     Ok(Some((grads.x + (grads.residual * 3.0)?)?))
                 })
             },

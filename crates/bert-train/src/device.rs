@@ -16,7 +16,7 @@ pub fn device(name: &str) -> Result<Device> {
     match (kind, number) {
         ("cpu", Some(0)) => Ok(Device::Cpu),
         ("cuda", Some(_)) if !cfg!(feature = "cuda") => Err(built_without(name, "cuda")),
-        ("cuda", Some(number)) => Device::new_cuda(number).map_err(|error| none_there(name, &error)),
+        ("cuda", Some(number)) => bert_kernels::cuda_device(number).map_err(|error| none_there(name, &error)),
         ("metal", Some(0)) if !cfg!(feature = "metal") => Err(built_without(name, "metal")),
         ("metal", Some(0)) => Device::new_metal(0).map_err(|error| none_there(name, &error)),
         _ => Err(Error::Request(format!("device {name}: there are cpu, cuda, cuda:N and metal"))),

@@ -54,7 +54,7 @@ impl Training<'_> {
         // What lives as long as the model: value and two moments, and in 16 bits the copy that products read.
         let of_layer = 4 * hidden * hidden + 2 * hidden * inner + 9 * hidden + inner;
         let rows = vocabulary + (model.max_position_embeddings + model.type_vocab_size) as u64;
-        let of_heads = if masked > 0 { vocabulary } else { 0 } + 2 * hidden * hidden;
+        let of_heads = 2 * hidden * hidden + if masked > 0 { vocabulary } else { 0 };
         let parameters = layers * of_layer + rows * hidden + of_heads;
         let copies = if number < 4 { number * (parameters - (rows - vocabulary) * hidden) } else { 0 };
         let model = 12 * parameters + copies;
@@ -70,16 +70,17 @@ impl Training<'_> {
         // Backward of a feed-forward block: three rows of each width.
         let passing = number * tokens * 3 * (hidden + inner);
 
-        // From the last layer but one, which all others wait for, to the first, where all gradients are there.
+        // The peak is in the last layer but one, which all others wait for, or in the first, where all gradients are there. The scores
+        // are gone by then, but what they leave is a gap that tensors of other sizes do not fill: they are counted all along.
+        let all_gradients = 4 * parameters;
         let tied = if masked > 0 { vocabulary * hidden } else { 0 };
         let first_gradients = 4 * (tied + of_heads + of_layer);
-        let all_gradients = 4 * parameters;
-        let (kept_early, kept_late) = match self.recompute {
-            false => (kept_by_last + (layers - 1) * kept_by_layer, kept_by_layer),
-            true => (kept_by_layer, kept_by_layer), // of the block that is computed again
+        let kept_by_all = match self.recompute {
+            false => kept_by_last + (layers - 1) * kept_by_layer,
+            true => kept_by_layer, // of the block that is computed again
         };
-        let early = kept_early + if pass.accumulates { all_gradients } else { first_gradients };
-        let late = kept_late + all_gradients;
+        let early = kept_by_all + if pass.accumulates { all_gradients } else { first_gradients };
+        let late = kept_by_layer + all_gradients;
         PROGRAM + model + nodes + head + passing + early.max(late)
     }
 

@@ -117,8 +117,7 @@ fn objection(ours: &[f64], cpu: &Curve, spread: &[f64]) -> Option<String> {
     for (at, (ours, cpu_loss)) in ours.iter().zip(&cpu.loss).enumerate() {
         let deviations = (ours - cpu_loss) / spread[at];
         sum += deviations;
-        // Written so that what is not a number objects.
-        if !(deviations.abs() <= 2.0) {
+        if deviations.is_nan() || deviations.abs() > 2.0 {
             return Some(format!(
                 "step {}: loss {ours:.4}, on the CPU {cpu_loss:.4} +- {:.4}",
                 cpu.steps[at], spread[at]

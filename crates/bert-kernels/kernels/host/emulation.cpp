@@ -134,6 +134,15 @@ void exchange(const void *mine, void *theirs, unsigned bytes, unsigned source) {
     __syncwarp();
 }
 
+unsigned __ballot_sync(unsigned, unsigned predicate) {
+    slot_a[current][0] = predicate != 0;
+    __syncwarp();
+    unsigned bits = 0;
+    for (unsigned lane = 0; lane < 32; ++lane) bits |= slot_a[current / 32 * 32 + lane][0] << lane;
+    __syncwarp();
+    return bits;
+}
+
 void exchange_fragments(const unsigned *a, const unsigned *b, unsigned (*all_a)[4], unsigned (*all_b)[2]) {
     memcpy(slot_a[current], a, sizeof slot_a[0]);
     memcpy(slot_b[current], b, sizeof slot_b[0]);

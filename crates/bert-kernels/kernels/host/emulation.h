@@ -37,6 +37,7 @@ template <typename T> T __shfl_sync(unsigned, T value, int source) {
     exchange(&value, &theirs, sizeof value, source);
     return theirs;
 }
+unsigned __ballot_sync(unsigned, unsigned predicate);
 /// What a lane holds of the operands of mma.m16n8k16: a[4], b[2] of all 32 lanes, in the order of lanes.
 void exchange_fragments(const unsigned *a, const unsigned *b, unsigned (*all_a)[4], unsigned (*all_b)[2]);
 /// The address that each lane names.

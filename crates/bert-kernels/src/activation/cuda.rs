@@ -1,6 +1,7 @@
 use super::Activation;
-use crate::cuda::{Argument, Grid, at, at_or_null, empty, launch, typed};
-use candle_core::{Result, Tensor};
+use crate::Parameter;
+use crate::cuda::{Argument, Grid, Strips, add_partials, at, at_or_null, empty, launch, typed};
+use candle_core::{D, DType, Result, Tensor};
 
 /// As the enumeration in `kernels/activation.cu`.
 fn kind_argument(kind: Activation) -> Argument {
@@ -11,56 +12,48 @@ fn kind_argument(kind: Activation) -> Argument {
     })
 }
 
-/// f(x + bias); without a bias f(x).
-pub(crate) fn forward(x: &Tensor, bias: Option<&Tensor>, kind: Activation) -> Result<Tensor> {
+pub(crate) fn forward(x: &Tensor, kind: Activation) -> Result<Tensor> {
     let (y, elements) = (empty(x.shape(), x.dtype(), x.device())?, x.elem_count());
-    let arguments = [
-        at(x)?,
-        at_or_null(bias)?,
-        at(&y)?,
-        Argument::U64(elements as u64),
-        Argument::U32(bias.map_or(1, Tensor::elem_count) as u32),
-        kind_argument(kind),
-    ];
-    launch(x.device(), "activation", &typed("activation_forward", x.dtype())?, Grid::striding(elements), &arguments)?;
+    let arguments = [at(x)?, at(&y)?, Argument::U64(elements as u64), kind_argument(kind)];
+    let kernel = typed("activation_forward", x.dtype())?;
+    launch(x.device(), "activation", &kernel, Grid::striding(elements.div_ceil(8)), &arguments)?;
     Ok(y)
 }
 
-/// dy f'(x + bias).
-pub(crate) fn backward(x: &Tensor, bias: Option<&Tensor>, dy: &Tensor, kind: Activation) -> Result<Tensor> {
-    run_backward(x, bias, dy, kind, None)
+/// dy f'(x).
+pub(crate) fn backward(x: &Tensor, dy: &Tensor, kind: Activation) -> Result<Tensor> {
+    run_backward(x, dy, kind, None, None)
 }
 
-/// f(x + bias), and dy f'(x + bias).
+/// f(x), and dy f'(x).
 pub(crate) fn forward_and_backward(
     x: &Tensor,
-    bias: Option<&Tensor>,
     dy: &Tensor,
     kind: Activation,
+    bias_of_x: Option<&Parameter>,
 ) -> Result<(Tensor, Tensor)> {
     let y = empty(x.shape(), x.dtype(), x.device())?;
-    let dx = run_backward(x, bias, dy, kind, Some(&y))?;
+    let dx = run_backward(x, dy, kind, Some(&y), bias_of_x)?;
     Ok((y, dx))
 }
 
 fn run_backward(
     x: &Tensor,
-    bias: Option<&Tensor>,
     dy: &Tensor,
     kind: Activation,
     y: Option<&Tensor>,
+    bias_of_x: Option<&Parameter>,
 ) -> Result<Tensor> {
-    let (dx, elements) = (empty(x.shape(), x.dtype(), x.device())?, x.elem_count());
-    let arguments = [
-        at(x)?,
-        at_or_null(bias)?,
-        at(dy)?,
-        at(&dx)?,
-        at_or_null(y)?,
-        Argument::U64(elements as u64),
-        Argument::U32(bias.map_or(1, Tensor::elem_count) as u32),
-        kind_argument(kind),
-    ];
-    launch(x.device(), "activation", &typed("activation_backward", x.dtype())?, Grid::striding(elements), &arguments)?;
+    let (dx, width) = (empty(x.shape(), x.dtype(), x.device())?, x.dim(D::Minus1)?);
+    let rows = x.elem_count() / width.max(1);
+    let strips = Strips::new(rows, width);
+    let partial = empty((strips.blocks, 1, width), DType::F32, x.device())?;
+    let sizes = [rows as u32, width as u32, strips.block_rows].map(Argument::U32);
+    let arguments =
+        [at(x)?, at(dy)?, at(&dx)?, at_or_null(y)?, at(&partial)?, sizes[0], sizes[1], sizes[2], kind_argument(kind)];
+    launch(x.device(), "activation", &typed("activation_backward", x.dtype())?, strips.grid, &arguments)?;
+    if let Some(bias) = bias_of_x {
+        add_partials(&partial, [Some(&bias.grad()), None, None], 1.0)?;
+    }
     Ok(dx)
 }

@@ -9,7 +9,7 @@ pub use reference::reference;
 
 #[cfg(kernels)]
 use crate::timing::Part;
-use crate::{has_fast_form, node};
+use crate::{Parameter, has_fast_form, linear, node};
 use candle_core::{Result, Tensor};
 
 /// The activation between the two linear maps of a feed-forward block.
@@ -37,7 +37,7 @@ pub fn activation(x: &Tensor, kind: Activation) -> Result<Tensor> {
 pub fn forward(x: &Tensor, kind: Activation) -> Result<Tensor> {
     #[cfg(kernels)]
     if crate::on_cuda(x) {
-        return Part::Activation.on(x, || cuda::forward(x, None, kind));
+        return Part::Activation.on(x, || cuda::forward(x, kind));
     }
     cpu::forward(x, kind)
 }
@@ -46,16 +46,26 @@ pub fn forward(x: &Tensor, kind: Activation) -> Result<Tensor> {
 pub fn backward(x: &Tensor, dy: &Tensor, kind: Activation) -> Result<Tensor> {
     #[cfg(kernels)]
     if crate::on_cuda(x) {
-        return Part::Activation.on(x, || cuda::backward(x, None, dy, kind));
+        return Part::Activation.on(x, || cuda::backward(x, dy, kind));
     }
     cpu::backward(x, dy, kind)
 }
 
-/// The activation at x, and dy times the derivative there: for a caller that did not keep the activation.
-pub fn forward_and_backward(x: &Tensor, dy: &Tensor, kind: Activation) -> Result<(Tensor, Tensor)> {
+/// The activation at x, and dy times the derivative there: for a caller that did not keep the activation. To `bias_of_x`, the bias of
+/// the linear map that made x, it adds the sums of the columns of that gradient, which on a GPU saves a pass over it.
+pub fn forward_and_backward(
+    x: &Tensor,
+    dy: &Tensor,
+    kind: Activation,
+    bias_of_x: Option<&Parameter>,
+) -> Result<(Tensor, Tensor)> {
     #[cfg(kernels)]
     if crate::on_cuda(x) {
-        return Part::Activation.on(x, || cuda::forward_and_backward(x, None, dy, kind));
+        return Part::Activation.on(x, || cuda::forward_and_backward(x, dy, kind, bias_of_x));
     }
-    cpu::forward_and_backward(x, dy, kind)
+    let (y, dx) = cpu::forward_and_backward(x, dy, kind)?;
+    if let Some(bias) = bias_of_x {
+        linear::add_column_sums_to(bias, &dx)?;
+    }
+    Ok((y, dx))
 }

@@ -2,7 +2,7 @@
 
 use super::Saved;
 use super::operands::Operands;
-use crate::cuda::{Argument, Grid, LayoutArgument, WARP, address, at, at_or_null, empty, launch, typed, upload};
+use crate::cuda::{Argument, Grid, LayoutArgument, WARP, address, at, at_or_null, empty, launch, tables::Key, typed};
 use crate::{Dropout, Selection};
 use candle_core::{DType, Result, Tensor, bail};
 
@@ -10,6 +10,8 @@ use candle_core::{DType, Result, Tensor, bail};
 const WARPS: u32 = 8;
 /// Keys or queries that the plain form has in shared memory at once.
 const TILE: u32 = 32;
+/// Keys that share a group of Philox counters: 16 bytes of a drawn mask.
+const MASK_GROUP: usize = 128;
 /// The largest head of both forms.
 const LARGEST_HEAD: usize = 128;
 
@@ -91,29 +93,42 @@ impl Operands {
             size: size as u32,
             asking: self.asking() as u32,
             rows: self.spans.rows() as u32,
+            groups: self.spans.longest().div_ceil(MASK_GROUP) as u32,
             scale: 1.0 / (size as f32).sqrt(),
         }
     }
 
-    /// The table of blocks, [tiles, 5]: `step` queries each, or keys.
+    /// The table of blocks, [tiles, 5]: `step` queries each, or keys. Also how many.
     fn tiles(&self, step: u32, of_keys: bool) -> Result<(Tensor, u32)> {
-        let mut tiles = Vec::new();
-        for i in 0..self.spans.len() {
-            let span = self.spans.get(i);
-            let asking = self.selection.as_ref().map_or(span.clone(), |selection| selection.get(i));
-            let length = if of_keys { span.len() } else { asking.len() };
-            for first in (0..length as u32).step_by(step as usize) {
-                tiles.extend([span.start as u32, span.len() as u32, asking.start as u32, asking.len() as u32, first]);
+        let tables = self.selection.as_ref().map_or(self.spans.tables(), Selection::tables);
+        let key = if of_keys { Key::Keys(step) } else { Key::Queries(step) };
+        let tiles = tables.get(key, self.queries.device(), || {
+            let mut tiles = Vec::new();
+            for i in 0..self.spans.len() {
+                let span = self.spans.get(i);
+                let asking = self.selection.as_ref().map_or(span.clone(), |selection| selection.get(i));
+                let length = if of_keys { span.len() } else { asking.len() };
+                for first in (0..length as u32).step_by(step as usize) {
+                    tiles.extend([
+                        span.start as u32,
+                        span.len() as u32,
+                        asking.start as u32,
+                        asking.len() as u32,
+                        first,
+                    ]);
+                }
             }
-        }
-        let count = tiles.len() as u32 / 5;
-        tiles.resize(tiles.len().max(5), 0);
-        Ok((upload(tiles, self.queries.device())?, count))
+            // Where nobody asks, one block finds nothing to do: there is no memory of no bytes.
+            tiles.resize(tiles.len().max(5), 0);
+            tiles
+        })?;
+        let count = tiles.elem_count() as u32 / 5;
+        Ok((tiles, count))
     }
 
     fn positions(&self) -> Result<Option<Tensor>> {
-        let rows = self.selection.as_ref().map(Selection::rows);
-        rows.filter(|rows| !rows.is_empty()).map(|rows| upload(rows.to_vec(), self.queries.device())).transpose()
+        let Some(selection) = self.selection.as_ref().filter(|s| !s.rows().is_empty()) else { return Ok(None) };
+        selection.tables().get(Key::Rows, self.queries.device(), || selection.rows().to_vec()).map(Some)
     }
 
     /// Memory for gradients: zeros where some rows belong to no sequence.
@@ -177,8 +192,16 @@ fn run_backward(saved: &Saved, dy: &Tensor, d_queries: &Tensor, d_memory: &Tenso
     let (layout, dropout) = (Argument::Layout(operands.layout()), Dropout::argument(*dropout));
     // dy is read in the same pieces.
     let kernels = if address(dy)?.is_multiple_of(16) { operands.kernels()? } else { Kernels::Plain };
+    // What the tensor cores' first kernel draws of the dropout mask, for the second: a bit for each score, until both are done.
+    let drawn = match (kernels, operands.dropout) {
+        (Kernels::Tensor(_), Some(_)) => {
+            let bits = heads * operands.asking() * operands.spans.longest().next_multiple_of(MASK_GROUP);
+            Some(empty((bits / 32).max(1), DType::U32, device)?)
+        }
+        _ => None,
+    };
     let (tiles, count) = operands.tiles(kernels.step(Part::BackwardQueries), false)?;
-    let arguments = [
+    let mut arguments = vec![
         at(queries)?,
         at(memory)?,
         at(&tiles)?,
@@ -188,9 +211,11 @@ fn run_backward(saved: &Saved, dy: &Tensor, d_queries: &Tensor, d_memory: &Tenso
         at(dy)?,
         at(d_queries)?,
         at(&deltas)?,
-        layout,
-        dropout,
     ];
+    if kernels != Kernels::Plain {
+        arguments.push(at_or_null(drawn.as_ref())?);
+    }
+    arguments.extend([layout, dropout]);
     let (kernel, grid) =
         (kernels.name(Part::BackwardQueries, dtype)?, kernels.grid(Part::BackwardQueries, count, operands));
     launch(device, kernels.module(), &kernel, grid, &arguments)?;
@@ -199,7 +224,8 @@ fn run_backward(saved: &Saved, dy: &Tensor, d_queries: &Tensor, d_memory: &Tenso
         at(queries)?,
         at(memory)?,
         at(&tiles)?,
-        at_or_null(positions.as_ref())?,
+        // The plain form draws again and needs to know for which rows.
+        at_or_null(if kernels == Kernels::Plain { positions.as_ref() } else { drawn.as_ref() })?,
         at(log_sums)?,
         at(&deltas)?,
         at(dy)?,

@@ -7,10 +7,13 @@
 #[cfg(feature = "cuda")]
 mod blas;
 #[cfg(feature = "cuda")]
+pub(crate) mod device;
+#[cfg(feature = "cuda")]
 mod driver;
 #[cfg(any(test, feature = "emulation"))]
 pub(crate) mod emulator;
 pub(crate) mod product;
+pub(crate) mod tables;
 #[cfg(test)]
 mod tests;
 
@@ -22,8 +25,6 @@ use std::ffi::c_void;
 pub(crate) const WARP: u32 = 32;
 /// Threads of a block where nothing speaks for another number.
 pub(crate) const THREADS: u32 = 256;
-/// Shared memory that every device gives a block unasked.
-pub(crate) const SHARED_BYTES: u32 = 48 << 10;
 
 /// One argument of a kernel, laid out as the kernel's parameter.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +61,7 @@ pub(crate) struct LayoutArgument {
     pub size: u32,
     pub asking: u32,
     pub rows: u32,
+    pub groups: u32,
     pub scale: f32,
 }
 
@@ -182,30 +184,66 @@ pub(crate) fn typed(kernel: &str, dtype: DType) -> Result<String> {
     }
 }
 
-/// `target[i] += scale * (sum over the blocks of partial[block * stride + offset + i])`, both f32 and contiguous.
-pub(crate) fn add_partials(
-    partial: &Tensor,
-    target: &Tensor,
-    blocks: usize,
-    (stride, offset): (usize, usize),
-    scale: f32,
-) -> Result<()> {
-    let count = target.elem_count();
-    let grid = Grid::new(count.div_ceil(THREADS as usize) as u32, THREADS);
+/// How kernels that give each row to a team of warps are launched (`team_of` in `kernels/device.cuh`).
+pub(crate) struct Teams {
+    /// Threads of a block.
+    pub threads: u32,
+    /// Teams of a block: rows that it has at once.
+    pub count: u32,
+}
+
+impl Teams {
+    pub fn new(width: usize) -> Result<Self> {
+        let of_row = width.div_ceil(8 * WARP as usize) as u32 * WARP;
+        if width == 0 || of_row > 1024 {
+            bail!("rows of {width} columns, of which the CUDA kernels take 1 to 8192")
+        }
+        let count = (384 / of_row).max(1);
+        Ok(Self { threads: count * of_row, count })
+    }
+}
+
+/// How kernels that sum columns are launched (`kernels/strip.cuh`).
+pub(crate) struct Strips {
+    pub grid: Grid,
+    /// Rows of a block.
+    pub block_rows: u32,
+    /// Blocks one below the other: rows of the partial sums.
+    pub blocks: usize,
+}
+
+impl Strips {
+    /// Enough blocks for a large chip, few enough that adding their sums costs little; a function of the sizes alone.
+    pub fn new(rows: usize, width: usize) -> Self {
+        let strips = width.div_ceil(8 * WARP as usize);
+        let block_rows = rows.div_ceil(1024usize.div_ceil(strips.max(1))).next_multiple_of(8).max(32);
+        let blocks = rows.div_ceil(block_rows);
+        let grid = Grid { blocks: (strips as u32, blocks as u32), threads: THREADS, shared: 0 };
+        Self { grid, block_rows: block_rows as u32, blocks }
+    }
+}
+
+/// Each target [H] += scale * (sum over the blocks of its part), partial [blocks, targets, H], all in f32 and contiguous.
+pub(crate) fn add_partials(partial: &Tensor, targets: [Option<&Tensor>; 3], scale: f32) -> Result<()> {
+    let (blocks, parts, width) = partial.dims3()?;
+    let [first, second, third] = targets;
+    let grid = Grid { blocks: ((width as u32).div_ceil(WARP), parts as u32), threads: 16 * WARP, shared: 0 };
     let arguments = [
         at(partial)?,
-        at(target)?,
-        Argument::U32(count as u32),
+        at_or_null(first)?,
+        at_or_null(second)?,
+        at_or_null(third)?,
+        Argument::U32(width as u32),
         Argument::U32(blocks as u32),
-        Argument::U32(stride as u32),
-        Argument::U32(offset as u32),
         Argument::F32(scale),
     ];
-    launch(target.device(), "linear", "add_partials", grid, &arguments)
+    launch(partial.device(), "linear", "add_partials", grid, &arguments)
 }
 
 /// `target += scale * source`: target f32, source of any type the kernels have.
 pub(crate) fn add_scaled(target: &Tensor, source: &Tensor, scale: f32) -> Result<()> {
-    let source = source.detach().to_dtype(DType::F32)?.contiguous()?;
-    add_partials(&source, target, 1, (0, 0), scale)
+    let (source, elements) = (source.contiguous()?, target.elem_count());
+    let arguments = [at(target)?, at(&source)?, Argument::U64(elements as u64), Argument::F32(scale)];
+    let kernel = typed("add_scaled", source.dtype())?;
+    launch(target.device(), "linear", &kernel, Grid::striding(elements), &arguments)
 }

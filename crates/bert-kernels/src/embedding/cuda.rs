@@ -1,6 +1,6 @@
 use super::Lookup;
 use crate::Parameter;
-use crate::cuda::{Argument, Grid, THREADS, at, empty, launch, typed, upload};
+use crate::cuda::{Argument, Grid, THREADS, WARP, at, empty, launch, typed, upload};
 use candle_core::{DType, Device, Result, Tensor, bail};
 
 /// Tables that one launch adds up.
@@ -23,7 +23,13 @@ pub(crate) fn forward(lookups: &[Lookup], dtype: DType) -> Result<Tensor> {
     let ids = upload(lookups.iter().flat_map(|lookup| lookup.ids).copied().collect(), device)?;
     let y = empty((rows, width), dtype, device)?;
     let arguments = [at(&addresses)?, at(&ids)?, at(&y)?, Argument::U32(rows as u32), Argument::U32(width as u32)];
-    launch(device, "embedding", &typed("embedding_forward", dtype)?, Grid::striding(rows * width), &arguments)?;
+    launch(
+        device,
+        "embedding",
+        &typed("embedding_forward", dtype)?,
+        Grid::striding(rows * width.div_ceil(8)),
+        &arguments,
+    )?;
     Ok(y)
 }
 
@@ -41,8 +47,7 @@ struct Sorted {
 
 impl Sorted {
     fn new(ids: &[u32], chunk: usize) -> Self {
-        let mut order: Vec<u32> = (0..ids.len() as u32).collect();
-        order.sort_by_key(|&row| ids[row as usize]);
+        let order = by_id(ids);
         let (mut chunks, mut combined, mut partials) = (Vec::new(), Vec::new(), 0u32);
         let mut start = 0;
         for same in order.chunk_by(|&a, &b| ids[a as usize] == ids[b as usize]) {
@@ -63,9 +68,27 @@ impl Sorted {
     }
 }
 
-/// Blocks of a table of chunks: one a chunk, and as many columns of blocks as the width needs.
-fn grid(table: &[u32], width: usize) -> Grid {
-    Grid { blocks: (table.len() as u32 / 4, (width as u32).div_ceil(THREADS)), threads: THREADS, shared: 0 }
+/// Places of the rows, by id and then in their order: a counting sort, since ids are small and rows many.
+fn by_id(ids: &[u32]) -> Vec<u32> {
+    let mut next = vec![0u32; ids.iter().max().map_or(0, |&most| most as usize + 1)];
+    ids.iter().for_each(|&id| next[id as usize] += 1);
+    let mut sum = 0;
+    for count in &mut next {
+        sum += *count;
+        *count = sum - *count;
+    }
+    let mut order = vec![0; ids.len()];
+    for (row, &id) in ids.iter().enumerate() {
+        order[next[id as usize] as usize] = row as u32;
+        next[id as usize] += 1;
+    }
+    order
+}
+
+/// Blocks of a table of chunks: one a chunk, and as many beside it as the width needs with so many columns to a thread.
+fn grid(table: &[u32], width: usize, columns: u32) -> Grid {
+    let threads = (width as u32).div_ceil(columns).next_multiple_of(WARP).min(THREADS);
+    Grid { blocks: (table.len() as u32 / 4, (width as u32).div_ceil(columns * threads)), threads, shared: 0 }
 }
 
 pub(crate) fn backward(tables: &[(Parameter, Vec<u32>)], dy: &Tensor) -> Result<()> {
@@ -74,7 +97,7 @@ pub(crate) fn backward(tables: &[(Parameter, Vec<u32>)], dy: &Tensor) -> Result<
     for (table, ids) in tables {
         let sorted = Sorted::new(ids, CHUNK);
         let (grad, partial) = (table.grad(), empty((sorted.partials.max(1) as usize, width), DType::F32, device)?);
-        let (first, second) = (grid(&sorted.chunks, width), grid(&sorted.combined, width));
+        let (first, second) = (grid(&sorted.chunks, width, 8), grid(&sorted.combined, width, 1));
         let (chunks, order) = (upload(sorted.chunks, device)?, upload(sorted.order, device)?);
         let arguments = [at(&chunks)?, at(&order)?, at(dy)?, at(&grad)?, at(&partial)?, width_argument];
         launch(device, "embedding", &typed("embedding_backward", dy.dtype())?, first, &arguments)?;
@@ -93,7 +116,13 @@ pub(crate) fn gather(x: &Tensor, rows: &[u32]) -> Result<Tensor> {
     let count = rows.len() as u32;
     let rows = upload(rows.to_vec(), device)?;
     let arguments = [at(x)?, at(&rows)?, at(&y)?, Argument::U32(count), Argument::U32(width as u32)];
-    launch(device, "embedding", &typed("gather", x.dtype())?, Grid::striding(y.elem_count()), &arguments)?;
+    launch(
+        device,
+        "embedding",
+        &typed("gather", x.dtype())?,
+        Grid::striding(y.dim(0)? * width.div_ceil(8)),
+        &arguments,
+    )?;
     Ok(y)
 }
 
@@ -101,7 +130,7 @@ pub(crate) fn gather(x: &Tensor, rows: &[u32]) -> Result<Tensor> {
 pub(crate) fn scatter_add(x: &Tensor, rows: &[u32], source: &Tensor) -> Result<()> {
     let (width, device): (usize, &Device) = (x.dim(1)?, x.device());
     let sorted = Sorted::new(rows, rows.len().max(1));
-    let grid = grid(&sorted.chunks, width);
+    let grid = grid(&sorted.chunks, width, 8);
     let (chunks, order) = (upload(sorted.chunks, device)?, upload(sorted.order, device)?);
     let arguments = [at(&chunks)?, at(&order)?, at(source)?, at(x)?, Argument::U32(width as u32)];
     launch(device, "embedding", &typed("scatter_add", x.dtype())?, grid, &arguments)

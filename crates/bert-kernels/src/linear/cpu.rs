@@ -20,10 +20,10 @@ pub(super) fn forward_part(x: &Tensor, weight: &Parameter, bias: &Parameter, out
     })
 }
 
-pub(super) fn backward_parameters(
+pub(super) fn backward_parameters<'a>(
     x: &Tensor,
     weight: &Parameter,
-    bias: &Parameter,
+    bias: impl Into<Option<&'a Parameter>>,
     outputs: Range<usize>,
     dy: &Tensor,
 ) -> Result<()> {
@@ -31,7 +31,9 @@ pub(super) fn backward_parameters(
     let elements = outputs.start * inputs..outputs.end * inputs;
     timed(Part::Linear, || {
         with_slices([dy, x], |[dy, x]| {
-            with_slice_mut(&bias.grad(), |db| add_column_sums(dy, &mut db[outputs.clone()], 1.0))?;
+            if let Some(bias) = bias.into() {
+                with_slice_mut(&bias.grad(), |db| add_column_sums(dy, &mut db[outputs.clone()], 1.0))?;
+            }
             let (dy, x) = (Matrix::new(dy, rows, outputs.len()), Matrix::new(x, rows, inputs));
             let is_whole = elements.len() == weight.value().elem_count();
             let (space, counts) = if is_whole { weight.grad_space()? } else { (weight.grad(), true) };
@@ -80,4 +82,11 @@ pub(crate) fn add_column_sums(x: &[f32], sums: &mut [f32], scale: f32) {
             },
         );
     });
+}
+
+/// The gradient of a bias [H] from that of the rows [T, H] it was added to.
+pub(crate) fn add_column_sums_to(bias: &Parameter, dy: &Tensor) -> Result<()> {
+    timed(Part::Linear, || {
+        with_slices([dy], |[dy]| with_slice_mut(&bias.grad(), |sums| add_column_sums(dy, sums, 1.0)))?
+    })
 }

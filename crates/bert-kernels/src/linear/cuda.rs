@@ -1,6 +1,6 @@
 use crate::Parameter;
 use crate::cuda::product::{Factor, multiply, multiply_onto};
-use crate::cuda::{Argument, Grid, THREADS, add_partials, at, empty, launch, typed};
+use crate::cuda::{Argument, Strips, add_partials, at, empty, launch, typed};
 use candle_core::{DType, Result, Tensor};
 use std::ops::Range;
 
@@ -14,21 +14,19 @@ pub(crate) fn forward_part(x: &Tensor, weight: &Parameter, bias: &Parameter, out
     multiply(Factor::plain(x), Factor::turned(&weight), Some(&bias))
 }
 
-pub(crate) fn backward_parameters(
+/// Without a bias only the weight's gradient, straight into its f32.
+pub(crate) fn backward_parameters<'a>(
     x: &Tensor,
     weight: &Parameter,
-    bias: &Parameter,
+    bias: impl Into<Option<&'a Parameter>>,
     outputs: Range<usize>,
     dy: &Tensor,
 ) -> Result<()> {
-    add_column_sums(dy, &bias.grad().narrow(0, outputs.start, outputs.len())?, 1.0)?;
-    backward_weight(x, weight, outputs, dy)
-}
-
-/// The gradient of the weight alone, straight into its f32.
-pub(crate) fn backward_weight(x: &Tensor, weight: &Parameter, outputs: Range<usize>, dy: &Tensor) -> Result<()> {
-    let gradient = weight.grad().narrow(0, outputs.start, outputs.len())?;
-    multiply_onto(&gradient, 1.0, Factor::turned(dy), Factor::plain(x))
+    let part = |gradient: Tensor| gradient.narrow(0, outputs.start, outputs.len());
+    if let Some(bias) = bias.into() {
+        add_column_sums(dy, &part(bias.grad())?, 1.0)?;
+    }
+    multiply_onto(&part(weight.grad())?, 1.0, Factor::turned(dy), Factor::plain(x))
 }
 
 pub(crate) fn backward_input(
@@ -47,17 +45,10 @@ pub(crate) fn backward_input(
 /// `sums += scale * (sum over the rows of x [T, H])`, sums [H] in f32; the same bits on every run.
 pub(crate) fn add_column_sums(x: &Tensor, sums: &Tensor, scale: f32) -> Result<()> {
     let (rows, width) = x.dims2()?;
-    let block_rows = rows.div_ceil(64).max(32);
-    let blocks = rows.div_ceil(block_rows);
-    let partial = empty((blocks, width), DType::F32, x.device())?;
-    let grid = Grid { blocks: ((width as u32).div_ceil(THREADS), blocks as u32), threads: THREADS, shared: 0 };
-    let arguments = [
-        at(x)?,
-        at(&partial)?,
-        Argument::U32(rows as u32),
-        Argument::U32(width as u32),
-        Argument::U32(block_rows as u32),
-    ];
-    launch(x.device(), "linear", &typed("column_sums", x.dtype())?, grid, &arguments)?;
-    add_partials(&partial, sums, blocks, (width, 0), scale)
+    let strips = Strips::new(rows, width);
+    let partial = empty((strips.blocks, 1, width), DType::F32, x.device())?;
+    let sizes = [rows as u32, width as u32, strips.block_rows].map(Argument::U32);
+    let arguments = [at(x)?, at(&partial)?, sizes[0], sizes[1], sizes[2]];
+    launch(x.device(), "linear", &typed("column_sums", x.dtype())?, strips.grid, &arguments)?;
+    add_partials(&partial, [Some(sums), None, None], scale)
 }

@@ -5,7 +5,7 @@ mod cpu;
 pub(crate) mod cuda;
 mod reference;
 
-pub(crate) use cpu::add_column_sums;
+pub(crate) use cpu::{add_column_sums, add_column_sums_to};
 pub use reference::reference;
 
 #[cfg(kernels)]
@@ -32,11 +32,12 @@ pub fn forward(x: &Tensor, weight: &Parameter, bias: &Parameter) -> Result<Tenso
 
 /// Adds the gradients of weight and bias to the parameters and returns that of x [T, in].
 ///
+/// `bias` may be `None` where its gradient comes from elsewhere: norms and activations can sum the columns of dy while they make it.
 /// With `onto`, the gradient of x is added to that tensor in place, and the tensor returned.
-pub fn backward(
+pub fn backward<'a>(
     x: &Tensor,
     weight: &Parameter,
-    bias: &Parameter,
+    bias: impl Into<Option<&'a Parameter>>,
     dy: &Tensor,
     onto: Option<&Tensor>,
 ) -> Result<Tensor> {
@@ -44,10 +45,10 @@ pub fn backward(
 }
 
 /// [`backward`] for a range of the outputs.
-pub fn backward_part(
+pub fn backward_part<'a>(
     x: &Tensor,
     weight: &Parameter,
-    bias: &Parameter,
+    bias: impl Into<Option<&'a Parameter>>,
     outputs: Range<usize>,
     dy: &Tensor,
     onto: Option<&Tensor>,
@@ -66,10 +67,10 @@ pub fn forward_part(x: &Tensor, weight: &Parameter, bias: &Parameter, outputs: R
 }
 
 /// The first half of [`backward`]: adds the gradients of a range of the outputs to weight and bias.
-pub fn backward_parameters(
+pub fn backward_parameters<'a>(
     x: &Tensor,
     weight: &Parameter,
-    bias: &Parameter,
+    bias: impl Into<Option<&'a Parameter>>,
     outputs: Range<usize>,
     dy: &Tensor,
 ) -> Result<()> {

@@ -1,15 +1,7 @@
 use super::{Gradients, LayerNorm, Saved};
-use crate::Dropout;
-use crate::cuda::{Argument, Grid, SHARED_BYTES, WARP, add_partials, at, at_or_null, empty, launch, typed};
-use candle_core::{DType, Result, Tensor, bail};
-
-/// Warps of a block, each with `floats` in shared memory.
-fn warps(floats: usize) -> Result<u32> {
-    match (SHARED_BYTES / 4) as usize / floats.max(1) {
-        0 => bail!("layer norm: a row of {floats} floats does not fit in shared memory"),
-        most => Ok(most.min(4) as u32),
-    }
-}
+use crate::cuda::{Argument, Grid, Teams, add_partials, at, at_or_null, empty, launch, typed};
+use crate::{Dropout, Parameter};
+use candle_core::{DType, Result, Tensor};
 
 pub(crate) fn forward(
     x: &Tensor,
@@ -21,9 +13,9 @@ pub(crate) fn forward(
     let y = empty((rows, width), dtype, device)?;
     let normed = empty((rows, width), dtype, device)?;
     let inverse_deviation = empty(rows, DType::F32, device)?;
-    let warps = warps(width)?;
-    let grid =
-        Grid { blocks: ((rows as u32).div_ceil(warps), 1), threads: warps * WARP, shared: warps * 4 * width as u32 };
+    let teams = Teams::new(width)?;
+    // The grid strides: a block reads gain and bias once for all its rows.
+    let grid = Grid::new((rows as u32).div_ceil(teams.count).min(1056), teams.threads);
     let arguments = [
         at(x)?,
         at_or_null(residual)?,
@@ -41,16 +33,23 @@ pub(crate) fn forward(
     Ok((y, Saved { normed, inverse_deviation }))
 }
 
-pub(crate) fn backward(dy: &Tensor, saved: &Saved, norm: &LayerNorm, dropout: Option<Dropout>) -> Result<Gradients> {
+pub(crate) fn backward(
+    dy: &Tensor,
+    saved: &Saved,
+    norm: &LayerNorm,
+    dropout: Option<Dropout>,
+    bias_of_x: Option<&Parameter>,
+) -> Result<Gradients> {
     let ((rows, width), dtype, device) = (dy.dims2()?, dy.dtype(), dy.device());
     let residual = empty((rows, width), dtype, device)?;
     let dropped = dropout.map(|_| empty((rows, width), dtype, device)).transpose()?;
-    let warps = warps(3 * width)?;
+    let teams = Teams::new(width)?;
     // Enough blocks for every multiprocessor, few enough that adding their sums costs little; from the batch alone.
-    let block_rows = rows.div_ceil(256).max(16);
+    let block_rows = rows.div_ceil(528).next_multiple_of(teams.count as usize).max(16);
     let blocks = rows.div_ceil(block_rows);
-    let partial = empty((blocks, 2, width), DType::F32, device)?;
-    let grid = Grid { blocks: (blocks as u32, 1), threads: warps * WARP, shared: warps * 3 * 4 * width as u32 };
+    let partial = empty((blocks, 3, width), DType::F32, device)?;
+    let shared = if teams.count > 1 { 3 * 4 * width as u32 } else { 0 };
+    let grid = Grid { blocks: (blocks as u32, 1), threads: teams.threads, shared };
     let arguments = [
         at(dy)?,
         at(&saved.normed)?,
@@ -65,7 +64,7 @@ pub(crate) fn backward(dy: &Tensor, saved: &Saved, norm: &LayerNorm, dropout: Op
         Dropout::argument(dropout),
     ];
     launch(device, "norm", &typed("norm_backward", dtype)?, grid, &arguments)?;
-    add_partials(&partial, &norm.weight.grad(), blocks, (2 * width, 0), 1.0)?;
-    add_partials(&partial, &norm.bias.grad(), blocks, (2 * width, width), 1.0)?;
+    let (weight, bias, of_x) = (norm.weight.grad(), norm.bias.grad(), bias_of_x.map(Parameter::grad));
+    add_partials(&partial, [Some(&weight), Some(&bias), of_x.as_ref()], 1.0)?;
     Ok(Gradients { x: dropped.unwrap_or_else(|| residual.clone()), residual })
 }

@@ -58,8 +58,8 @@ pub enum Lengths {
 /// Measures steps of a model with random weights on random tokens.
 ///
 /// # Errors
-/// [`Error::Request`] for sizes that the model or the machine cannot have, [`Error::File`] for a file of lengths that
-/// holds something else.
+/// A device without the precision asked for, [`Error::Request`] for sizes that the model or the machine cannot have,
+/// [`Error::File`] for a file of lengths that holds something else.
 pub fn bench(options: &BenchOptions) -> Result<BenchReport> {
     let config = model_config(&options.model)?;
     let BenchOptions { batch, steps, work, device, .. } = options;

@@ -1,6 +1,6 @@
 //! Dropout, layer norm, activations, linear maps, embeddings.
 
-use super::{Rows, TYPES, and_random, assert_close, device, is_ready, parameters, tolerance, values};
+use super::{Rows, TYPES, and_random, assert_close, assert_sums, device, is_ready, parameters, tolerance, values};
 use crate::embedding::{self, Lookup};
 use crate::norm::{self, LayerNorm};
 use crate::{Activation, Dropout, activation, dropout, linear};
@@ -34,6 +34,8 @@ pub(super) fn layer_norm_with_dropout_and_residual() -> Result<()> {
         (70, 64, 0.0, true),
         (3, 768, 0.3, true),
         (2, 1024, 0.1, false),
+        (70, 264, 0.1, true), // several teams and blocks
+        (5, 2000, 0.5, true),
         (1, 4096, 0.0, true),
     ];
     let cases = and_random(cases, |draw| (draw.size(40), 15 + draw.size(120), draw.probability(), draw.below(2) == 0));
@@ -60,10 +62,14 @@ pub(super) fn layer_norm_with_dropout_and_residual() -> Result<()> {
             assert_close(&what, &y, &wide, tolerance);
             let (again, _) = norm::cuda::forward(&x.of_type, residual, &norm, dropout)?;
             assert_close("again", &again, &y, 0.0);
-            let d = norm::cuda::backward(&dy.of_type, &saved, &norm, dropout)?;
+            let (of_x, _) = parameters("bias of x", &[width], 6)?;
+            let d = norm::cuda::backward(&dy.of_type, &saved, &norm, dropout, Some(&of_x))?;
             let grads = (&wide * dy.wide.as_tensor())?.sum_all()?.backward()?;
             let of = |t: &Tensor| grads.get(t).cloned().map_or_else(|| t.zeros_like(), Ok);
             assert_close(&format!("{what}: dx"), &d.x, &of(&x.wide)?, tolerance);
+            let sums = of(&x.wide)?.sum(0)?;
+            let typical = of(&x.wide)?.sqr()?.sum_all()?.to_scalar::<f64>()?.sqrt();
+            assert_sums(&format!("{what}: sums of dx"), &of_x.grad(), &sums, tolerance * typical);
             if with_residual {
                 assert_close(&format!("{what}: d residual"), &d.residual, &of(&r.wide)?, tolerance);
             }
@@ -75,32 +81,30 @@ pub(super) fn layer_norm_with_dropout_and_residual() -> Result<()> {
 }
 
 #[test]
-pub(super) fn activations_with_a_bias() -> Result<()> {
+pub(super) fn activations_and_sums_of_their_gradients() -> Result<()> {
     if !is_ready() {
         return Ok(());
     }
     for dtype in TYPES {
         for kind in [Activation::Gelu, Activation::GeluTanh, Activation::Relu] {
-            for (rows, width) in and_random([(1, 1), (3, 77), (20, 256)], |draw| (draw.size(20), draw.size(200))) {
-                let (x, dy) = (Rows::new(&[rows, width], 1, dtype)?, Rows::new(&[rows, width], 2, dtype)?);
-                let (bias, wide_bias) = parameters("bias", &[width], 3)?;
+            let cases = [(1, 1), (3, 77), (20, 256), (90, 520)];
+            for (rows, width) in and_random(cases, |draw| (draw.size(20), draw.size(200))) {
                 // Off the kink of max(x, 0), where the slope is a matter of taste.
-                bias.set(&(bias.value().detach() + 2f64.powi(-20))?)?;
-                wide_bias.set(&(wide_bias.value().detach() + 2f64.powi(-20))?)?;
-                let sum = x.wide.broadcast_add(wide_bias.value())?;
+                let (x, dy) = (Rows::new(&[rows, width], 1, dtype)?, Rows::new(&[rows, width], 2, dtype)?);
+                let (bias, _) = parameters("bias", &[width], 3)?;
                 let input = x.of_type.clone();
-                let y = activation::cuda::forward(&input, Some(bias.value()), kind)?;
+                let y = activation::cuda::forward(&input, kind)?;
                 let tolerance = tolerance(dtype);
-                assert_close("f(x + b)", &y, &activation::reference(&sum, kind)?, tolerance);
-                let (again, dx) =
-                    activation::cuda::forward_and_backward(&input, Some(bias.value()), &dy.of_type, kind)?;
-                assert_close("f(x + b) again", &again, &y, 0.0);
+                let wide = activation::reference(x.wide.as_tensor(), kind)?;
+                assert_close("f(x)", &y, &wide, tolerance);
+                let (again, dx) = activation::cuda::forward_and_backward(&input, &dy.of_type, kind, Some(&bias))?;
+                assert_close("f(x) again", &again, &y, 0.0);
                 // Candle's own slope of GELU has six digits.
-                let loss = (activation::reference(&sum, kind)? * dy.wide.as_tensor())?.sum_all()?;
-                let grads = loss.backward()?;
+                let grads = (wide * dy.wide.as_tensor())?.sum_all()?.backward()?;
                 let wide = grads.get(x.wide.as_tensor()).expect("x is in the graph");
                 assert_close("dx", &dx, wide, tolerance);
-                let alone = activation::cuda::backward(&input, Some(bias.value()), &dy.of_type, kind)?;
+                assert_sums("sums of dx", &bias.grad(), &wide.sum(0)?, 1e-5 * (rows as f64).sqrt());
+                let alone = activation::cuda::backward(&input, &dy.of_type, kind)?;
                 assert_close("dx alone", &alone, &dx, 0.0);
             }
         }

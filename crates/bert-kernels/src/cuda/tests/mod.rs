@@ -98,16 +98,29 @@ fn tolerance(dtype: DType) -> f64 {
     }
 }
 
+/// The elements, from wherever they are.
+fn numbers(t: &Tensor) -> Result<Vec<f64>> {
+    t.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1()
+}
+
 #[track_caller]
 fn assert_close(what: &str, ours: &Tensor, wide: &Tensor, tolerance: f64) {
-    let flat =
-        |t: &Tensor| -> Result<Vec<f64>> { t.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1() };
-    let (Ok(ours), Ok(wide)) = (flat(ours), flat(wide)) else { panic!("{what}: cannot be read") };
+    let (Ok(ours), Ok(wide)) = (numbers(ours), numbers(wide)) else { panic!("{what}: cannot be read") };
     assert_eq!(ours.len(), wide.len(), "{what}");
     let largest = wide.iter().fold(1e-3f64, |most, v| most.max(v.abs()));
     for (i, (a, b)) in ours.iter().zip(&wide).enumerate() {
         // Written so that what is not a number fails.
         assert!((a - b).abs() <= tolerance * largest, "{what}: {a} for {b} at {i} of {}", ours.len());
+    }
+}
+
+/// Sums that may cancel: an error is measured against what was added, not against the sum.
+#[track_caller]
+fn assert_sums(what: &str, ours: &Tensor, wide: &Tensor, tolerance: f64) {
+    let (Ok(ours), Ok(wide)) = (numbers(ours), numbers(wide)) else { panic!("{what}: cannot be read") };
+    assert_eq!(ours.len(), wide.len(), "{what}");
+    for (i, (a, b)) in ours.iter().zip(&wide).enumerate() {
+        assert!((a - b).abs() <= tolerance, "{what}: {a} for {b} at {i} of {}", ours.len());
     }
 }
 

@@ -4,9 +4,9 @@ use super::DEVICE;
 use candle_core::{Device, Result};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-/// The first GPU, or why there is none. One test at a time: they share cuBLAS's work space.
+/// The first GPU, or why there is none. One test at a time: they share its stream and cuBLAS's work space.
 static GPU: LazyLock<std::result::Result<Mutex<Device>, String>> = LazyLock::new(|| {
-    let device = Device::new_cuda(0).map_err(|e| e.to_string().lines().next().unwrap_or_default().to_owned())?;
+    let device = crate::cuda_device(0).map_err(|e| e.to_string().lines().next().unwrap_or_default().to_owned())?;
     Ok(Mutex::new(device))
 });
 
@@ -39,7 +39,7 @@ macro_rules! on_gpu {
 
 on_gpu! {
     attention: sequences_of_all_lengths, selected_rows, heads_beyond_the_kernels_are_refused;
-    layers: masks_are_those_of_the_cpu, layer_norm_with_dropout_and_residual, activations_with_a_bias,
+    layers: masks_are_those_of_the_cpu, layer_norm_with_dropout_and_residual, activations_and_sums_of_their_gradients,
         linear_maps_and_ranges_of_their_outputs, embeddings_and_their_gradients_by_sorting;
     loss: cross_entropy_over_a_vocabulary, scores_of_any_size, of_equal_scores_the_first_is_the_guess;
     optim: the_norm_of_all_gradients, adamw_and_lamb;

@@ -66,8 +66,8 @@ impl AttentionBlock {
         let this = self.clone();
         let backward = move |saved: &Saved, dy: &Tensor| {
             let Saved { input, context, scores, normed } = saved;
-            let d = norm::backward(dy, normed, &this.norm, hidden)?;
-            let d_context = linear::backward(context, &this.output.weight, &this.output.bias, &d.x, None)?;
+            let d = norm::backward(dy, normed, &this.norm, hidden, Some(&this.output.bias))?;
+            let d_context = linear::backward(context, &this.output.weight, None, &d.x, None)?;
             let d_qkv = attention::backward(scores, &d_context)?;
             linear::backward(input, &this.qkv.weight, &this.qkv.bias, &d_qkv, Some(&d.residual))
         };
@@ -98,8 +98,8 @@ impl AttentionBlock {
         let backward = move |(asking, saved): &(Tensor, Saved), dy: &Tensor| {
             let Saved { input, context, scores, normed } = saved;
             let (weight, bias) = (&this.qkv.weight, &this.qkv.bias);
-            let d = norm::backward(dy, normed, &this.norm, hidden)?;
-            let d_context = linear::backward(context, &this.output.weight, &this.output.bias, &d.x, None)?;
+            let d = norm::backward(dy, normed, &this.norm, hidden, Some(&this.output.bias))?;
+            let d_context = linear::backward(context, &this.output.weight, None, &d.x, None)?;
             let (d_queries, d_memory) = attention::backward_at(scores, &d_context)?;
             let dx = linear::backward_part(input, weight, bias, key_value.clone(), &d_memory, None)?;
             let d_asking = linear::backward_part(asking, weight, bias, query.clone(), &d_queries, Some(&d.residual))?;

@@ -58,14 +58,15 @@ impl FeedForwardBlock {
         let this = self.clone();
         let backward = move |saved: &Saved, dy: &Tensor| {
             let Saved { input, inner, normed } = saved;
-            let Dense { weight, bias } = &this.down;
+            let weight = &this.down.weight;
             let all = 0..weight.value().dim(0)?;
-            let d = norm::backward(dy, normed, &this.norm, dropout)?;
+            let d = norm::backward(dy, normed, &this.norm, dropout, Some(&this.down.bias))?;
             let d_active = linear::backward_input(weight, all.clone(), &d.x, None)?;
             // The widest tensor of a layer is not kept: its derivative costs nearly as much as both.
-            let (active, d_inner) = activation::forward_and_backward(inner, &d_active, this.activation)?;
-            linear::backward_parameters(&active, weight, bias, all, &d.x)?;
-            linear::backward(input, &this.up.weight, &this.up.bias, &d_inner, Some(&d.residual))
+            let (active, d_inner) =
+                activation::forward_and_backward(inner, &d_active, this.activation, Some(&this.up.bias))?;
+            linear::backward_parameters(&active, weight, None, all, &d.x)?;
+            linear::backward(input, &this.up.weight, None, &d_inner, Some(&d.residual))
         };
         block(x, pass, run, backward)
     }
