@@ -1,6 +1,11 @@
 // Attention within each sequence of a batch on the tensor cores, in bf16 or f16 (E) with sums in float: the same results as attention.cu's,
 // which says how neither pass needs a matrix of scores. Heads of a multiple of 16 up to 128 columns run in the next of 32, 64, 96 and
 // 128, the columns beyond as zeros. A warp has 16 queries, or in the last kernel 16 keys; every sum has a fixed order.
+//
+// What is not built, and where it would enter. An additive bias: between `scores_of` and the maximum in the forward pass and at both
+// `power_of_two` of the backward passes, its gradient from `slope`. Rotary: on q and k where `load_head` and `fetch` bring them, turned
+// back in `store_head`. A local window: in the bounds of the three loops over `base`, and beside `tile.length` where keys beyond the end
+// become -INFINITY.
 #include "attention.cuh"
 #include "mma.cuh"
 
@@ -330,7 +335,7 @@ __device__ __forceinline__ void backward_memory(const E *queries, const E *memor
         __syncthreads();
         u32 half = base / STEP % 2;
         const E *q = shared + half * 2 * ROWS, *d = q + ROWS;
-#pragma unroll
+#pragma unroll(D > 96 ? 1 : 2)
         for (u32 part = 0; part < STEP / 16 && count > 0; ++part) {
             float scores[2][4] = {}, products[2][4] = {};
             scores_of<E, D>(scores, k, q + 16 * part * (D + GAP), lane);
@@ -373,7 +378,7 @@ __device__ __forceinline__ void backward_memory(const E *queries, const E *memor
                                            E *context, float *log_sums, Layout layout, Dropout dropout) {                       \
         tensor::forward<E, D>(queries, memory, tiles, positions, context, log_sums, layout, dropout);                           \
     }                                                                                                                           \
-    extern "C" __global__ void __launch_bounds__(128)                                                                           \
+    extern "C" __global__ void __launch_bounds__(128, D > 64 ? 2 : 4)                                                           \
         attention_tensor_backward_queries_##D##_##E(const E *queries, const E *memory, const Tile *tiles, const u32 *positions, \
                                                     const E *context, const float *log_sums, const E *dy, E *d_queries,         \
                                                     float *deltas, u8 *drawn, Layout layout, Dropout dropout) {                 \

@@ -12,7 +12,7 @@
 //!   sums in f32; tested on an emulation of the kernels, not yet run on a GPU.
 //!
 //! The fast form of an operation is a pair `forward` / `backward` on tensors without a graph. Several of them
-//! are strung together into one graph node with [`node::join`]: an encoder layer is two nodes.
+//! are strung together into one graph node with [`node::join`]: all layers of an encoder are one.
 //!
 //! Its three principal types: [`Parameter`] (a value and its gradient), [`Spans`] (where the sequences of a
 //! batch lie on the token axis, packed or padded), [`Dropout`] (a mask that is a function of its coordinates).

@@ -80,6 +80,8 @@ pub(super) fn product(
     let bias =
         bias.map(|bias| if bias.dtype() == c.dtype() { address(bias) } else { bail!("bias in {:?}", bias.dtype()) });
     let bias = bias.transpose()?;
+    let stream = device.cuda_stream();
+    stream.context().bind_to_thread().w()?;
     let mut devices = OF_DEVICES.lock().unwrap_or_else(PoisonError::into_inner);
     let blas = match devices.entry(device.id()) {
         std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
@@ -92,7 +94,6 @@ pub(super) fn product(
     }
     let [of_a, of_b, of_c] = plan.matrices.each_ref().map(|layout| layout.0);
     let (operation, algorithm) = (plan.operation.0, plan.algorithm);
-    let stream = device.cuda_stream();
     let workspace = blas.workspace.device_ptr(&stream).0;
     // SAFETY: the matrices are contiguous and of the sizes in the plan, their tensors outlive the launch, and their memory is given
     // back in the order of the same stream. c may be both summand and result, since both have one layout.
@@ -126,8 +127,6 @@ fn failed(shape: &Shape, error: CublasError) -> Error {
 
 impl Blas {
     fn new(device: &CudaDevice) -> Result<Self> {
-        let stream = device.cuda_stream();
-        stream.context().bind_to_thread().w()?;
         let handle = result::create_handle().map_err(Error::wrap)?;
         // SAFETY: memory for cublasLt to write and read.
         let workspace = unsafe { device.alloc::<u8>(WORKSPACE)? };

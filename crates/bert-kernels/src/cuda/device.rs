@@ -12,8 +12,9 @@ pub(crate) fn open(ordinal: usize) -> Result<Device> {
     let device = Device::new_cuda_with_stream(ordinal)?;
     let Device::Cuda(cuda) = &device else { bail!("device {ordinal} is not CUDA's") };
     keep_memory(cuda)?;
-    // Otherwise every tensor costs two events, and every use records one. SAFETY: they order work of several streams. Here kernels,
-    // products, copies, allocations and releases all go to the device's one stream, which runs them in the order in which they came.
+    // Otherwise every tensor costs two events, and every use records one.
+    // SAFETY: events order work of several streams. Here kernels, products, copies, allocations and releases all go to the device's one
+    // stream, which runs them in the order in which they came.
     unsafe { cuda.disable_event_tracking() };
     Ok(device)
 }

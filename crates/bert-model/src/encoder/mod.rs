@@ -9,7 +9,7 @@ use crate::{BertConfig, Error, Pass, Result, Sequences};
 use bert_kernels::{Selection, computes_in};
 use candle_core::{DType, Tensor};
 use embeddings::Embeddings;
-use layer::Layer;
+use layer::{Chain, Layer};
 
 /// The encoder of BERT (Devlin et al., 2019, section 3; Vaswani et al., 2017).
 #[derive(Clone, Debug)]
@@ -42,11 +42,8 @@ impl Encoder {
     /// # Errors
     /// A sequence longer than the position table, an id beyond the vocabulary, a type of activations that the device has no form for.
     pub fn hidden_states(&self, sequences: &Sequences, pass: &Pass) -> Result<Tensor> {
-        let mut x = self.embed(sequences, pass)?;
-        for layer in &self.layers {
-            x = layer.forward(&x, &sequences.spans, pass)?;
-        }
-        Ok(x)
+        let x = self.embed(sequences, pass)?;
+        self.layers(&x, sequences, None, pass)
     }
 
     /// Hidden states of the last layer at N lists of rows, each [n, H]: less work than all of them, since in the last
@@ -64,14 +61,8 @@ impl Encoder {
         rows.sort_unstable();
         rows.dedup();
         let selection = Selection::new(&sequences.spans, rows)?;
-        let mut x = self.embed(sequences, pass)?;
-        for (i, layer) in self.layers.iter().enumerate() {
-            let is_last = i + 1 == self.layers.len();
-            x = match is_last {
-                true => layer.forward_at(&x, &sequences.spans, &selection, pass)?,
-                false => layer.forward(&x, &sequences.spans, pass)?,
-            };
-        }
+        let x = self.embed(sequences, pass)?;
+        let x = self.layers(&x, sequences, Some(&selection), pass)?;
         let mut states = lists.map(|_| x.clone());
         for (state, rows) in states.iter_mut().zip(lists) {
             if rows != selection.rows() {
@@ -80,6 +71,21 @@ impl Encoder {
             }
         }
         Ok(states)
+    }
+
+    /// All layers, the last for the rows of the selection only where there is one.
+    fn layers(&self, x: &Tensor, sequences: &Sequences, selection: Option<&Selection>, pass: &Pass) -> Result<Tensor> {
+        let spans = &sequences.spans;
+        let layers = self.layers.iter().enumerate();
+        let mut layers = layers.map(|(i, layer)| (layer, selection.filter(|_| i + 1 == self.layers.len())));
+        if !pass.fast(x) {
+            return layers.try_fold(x.clone(), |x, (layer, selection)| layer.reference(&x, spans, selection, pass));
+        }
+        let mut chain = Chain::new(x);
+        for (layer, selection) in layers {
+            layer.forward(&mut chain, spans, selection, pass)?;
+        }
+        chain.join(x)
     }
 
     fn embed(&self, sequences: &Sequences, pass: &Pass) -> Result<Tensor> {

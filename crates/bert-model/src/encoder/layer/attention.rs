@@ -1,6 +1,6 @@
 //! Self-attention with its projection, residual and norm.
 
-use super::block;
+use super::Chain;
 use crate::encoder::{Dense, dense, layer_norm};
 use crate::parameters::Builder;
 use crate::{BertConfig, Pass, Result};
@@ -50,11 +50,8 @@ impl AttentionBlock {
         })
     }
 
-    pub fn forward(&self, x: &Tensor, spans: &Spans, pass: &Pass) -> Result<Tensor> {
+    pub fn forward(&self, chain: &mut Chain, spans: &Spans, pass: &Pass) -> candle_core::Result<()> {
         let (probs, hidden) = self.dropouts(pass);
-        if !pass.fast(x) {
-            return self.reference(x, spans, None, probs, hidden);
-        }
         let (this, spans) = (self.clone(), spans.clone());
         let run = move |input: &Tensor| {
             let qkv = linear::forward(input, &this.qkv.weight, &this.qkv.bias)?;
@@ -71,16 +68,19 @@ impl AttentionBlock {
             let d_qkv = attention::backward(scores, &d_context)?;
             linear::backward(input, &this.qkv.weight, &this.qkv.bias, &d_qkv, Some(&d.residual))
         };
-        block(x, pass, run, backward)
+        chain.block(pass, run, backward)
     }
 
     /// The rows of the selection. Only they ask, so only they need a query and an output.
-    pub fn forward_at(&self, x: &Tensor, spans: &Spans, selection: &Selection, pass: &Pass) -> Result<Tensor> {
+    pub fn forward_at(
+        &self,
+        chain: &mut Chain,
+        spans: &Spans,
+        selection: &Selection,
+        pass: &Pass,
+    ) -> candle_core::Result<()> {
         let (probs, hidden) = self.dropouts(pass);
-        if !pass.fast(x) {
-            return self.reference(x, spans, Some(selection), probs, hidden);
-        }
-        let width = x.dim(1)?;
+        let width = self.output.weight.value().dim(1)?;
         let (query, key_value) = (0..width, width..3 * width);
         let (this, spans, asked) = (self.clone(), spans.clone(), selection.clone());
         let (outputs, memory_outputs) = (query.clone(), key_value.clone());
@@ -106,7 +106,7 @@ impl AttentionBlock {
             embedding::scatter_add(&dx, asked.rows(), &d_asking)?;
             Ok(dx)
         };
-        block(x, pass, run, backward)
+        chain.block(pass, run, backward)
     }
 
     /// Of the attention weights and of the block's output.
@@ -114,14 +114,8 @@ impl AttentionBlock {
         (pass.dropout(self.probs_dropout, self.site), pass.dropout(self.hidden_dropout, self.site + 1))
     }
 
-    fn reference(
-        &self,
-        x: &Tensor,
-        spans: &Spans,
-        selection: Option<&Selection>,
-        probs: Option<Dropout>,
-        hidden: Option<Dropout>,
-    ) -> Result<Tensor> {
+    pub fn reference(&self, x: &Tensor, spans: &Spans, selection: Option<&Selection>, pass: &Pass) -> Result<Tensor> {
+        let (probs, hidden) = self.dropouts(pass);
         let qkv = linear::reference(x, &self.qkv.weight, &self.qkv.bias)?;
         let context = attention::reference(&qkv, spans, self.heads, probs)?;
         let select = |x: &Tensor| match selection {

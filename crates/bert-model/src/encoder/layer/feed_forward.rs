@@ -1,6 +1,6 @@
 //! The feed-forward block with its residual and norm.
 
-use super::block;
+use super::Chain;
 use crate::encoder::{Dense, dense, layer_norm};
 use crate::parameters::Builder;
 use crate::{BertConfig, Pass, Result};
@@ -39,14 +39,15 @@ impl FeedForwardBlock {
         })
     }
 
-    pub fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+    pub fn reference(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let inner = linear::reference(x, &self.up.weight, &self.up.bias)?;
+        let inner = activation::reference(&inner, self.activation)?;
+        let projected = linear::reference(&inner, &self.down.weight, &self.down.bias)?;
+        Ok(norm::reference(&projected, Some(x), &self.norm, pass.dropout(self.dropout, self.site))?)
+    }
+
+    pub fn forward(&self, chain: &mut Chain, pass: &Pass) -> candle_core::Result<()> {
         let dropout = pass.dropout(self.dropout, self.site);
-        if !pass.fast(x) {
-            let inner = linear::reference(x, &self.up.weight, &self.up.bias)?;
-            let inner = activation::reference(&inner, self.activation)?;
-            let projected = linear::reference(&inner, &self.down.weight, &self.down.bias)?;
-            return Ok(norm::reference(&projected, Some(x), &self.norm, dropout)?);
-        }
         let this = self.clone();
         let run = move |input: &Tensor| {
             let inner = linear::forward(input, &this.up.weight, &this.up.bias)?;
@@ -68,6 +69,6 @@ impl FeedForwardBlock {
             linear::backward_parameters(&active, weight, None, all, &d.x)?;
             linear::backward(input, &this.up.weight, None, &d_inner, Some(&d.residual))
         };
-        block(x, pass, run, backward)
+        chain.block(pass, run, backward)
     }
 }
