@@ -1,6 +1,6 @@
 //! Where the sequences of a batch lie on its token axis.
 
-#[cfg(any(feature = "cuda", test))]
+#[cfg(any(kernels, test))]
 use crate::cuda::tables::Tables;
 use candle_core::{Result, bail};
 use std::ops::Range;
@@ -13,7 +13,7 @@ use std::ops::Range;
 pub struct Spans {
     rows: usize,
     spans: Vec<Range<usize>>,
-    #[cfg(any(feature = "cuda", test))]
+    #[cfg(any(kernels, test))]
     tables: Tables,
 }
 
@@ -47,13 +47,13 @@ impl Spans {
         Self {
             rows,
             spans,
-            #[cfg(any(feature = "cuda", test))]
+            #[cfg(any(kernels, test))]
             tables: Tables::default(),
         }
     }
 
     /// What was uploaded of these spans.
-    #[cfg(any(feature = "cuda", test))]
+    #[cfg(any(kernels, test))]
     pub(crate) fn tables(&self) -> &Tables {
         &self.tables
     }
@@ -101,7 +101,7 @@ pub struct Selection {
     rows: Vec<u32>,
     /// For each sequence, which of `rows` are its own.
     spans: Vec<Range<usize>>,
-    #[cfg(any(feature = "cuda", test))]
+    #[cfg(any(kernels, test))]
     tables: Tables,
 }
 
@@ -126,14 +126,14 @@ impl Selection {
             None => Ok(Self {
                 rows,
                 spans: own,
-                #[cfg(any(feature = "cuda", test))]
+                #[cfg(any(kernels, test))]
                 tables: Tables::default(),
             }),
         }
     }
 
     /// What was uploaded of this selection and the spans it was made for.
-    #[cfg(any(feature = "cuda", test))]
+    #[cfg(any(kernels, test))]
     pub(crate) fn tables(&self) -> &Tables {
         &self.tables
     }
