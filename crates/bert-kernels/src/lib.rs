@@ -9,7 +9,7 @@
 //! - **cpu**: multi-threaded f32 with a hand-written backward that adds parameter gradients in place to
 //!   [`Parameter::grad`];
 //! - **cuda**, with the feature of that name: the project's own kernels in f32, bf16 or f16, with parameters, their gradients and all
-//!   sums in f32; tested on an emulation of the kernels, not yet run on a GPU.
+//!   sums in f32; tested on an emulation of the kernels, not yet run on a GPU. With the feature `emulation` whole models can be (`emulated`).
 //!
 //! The fast form of an operation is a pair `forward` / `backward` on tensors without a graph. Several of them
 //! are strung together into one graph node with [`node::join`]: all layers of an encoder are one.
