@@ -54,8 +54,9 @@ fn configurations() {
     for precision in ["tf32", "bf16", "f16"] {
         let (set, words) =
             (format!("precision={precision}"), format!("--device cpu: precision: {precision} is not to be had"));
-        refused_run(&pretrain(&config, &run, &["--set", &set]), 2, &[&words, "precision=f32"]);
-        assert!(!run.exists(), "{precision} left a folder");
+        let other = folder.path().join(precision);
+        refused_run(&pretrain(&config, &other, &["--set", &set]), 2, &[&words, "precision=f32"]);
+        assert!(!other.exists(), "{precision} left a folder");
     }
     // The configurations that were refused before anything was built left no folder behind.
     for set in ["optimizer.lrr=1", "phase.0.steps=0"] {
