@@ -26,8 +26,10 @@ take() { # its name for cargo, its name in the folder, arguments of cargo..
     strip "$file"
 }
 take bert-train bert-train build -p bert-train --bin bert-train --features bert-train/cuda
-take bert_kernels test-kernels test --no-run -p bert-kernels --lib --features bert-kernels/cuda
-take gpu test-training test --no-run -p bert-train --test gpu --features bert-train/cuda
+# Both tests in the same call of cargo, which is then told to say it again: other features would compile candle's kernels anew.
+tests=(test --no-run -p bert-train -p bert-kernels --lib --test gpu --features bert-train/cuda)
+take bert_kernels test-kernels "${tests[@]}"
+take gpu test-training "${tests[@]}"
 
 cp scripts/gpu/verify.sh "$folder/"
 cp scripts/bench/pytorch_step.py scripts/bench/compare.py "$folder/bench/"

@@ -61,7 +61,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 start=$SECONDS limit=${VERIFY_SECONDS:-480} failures=0
 [ -n "$minutes" ] && limit=$((minutes * 60 + 7200))
-say() { printf '%s\n' "$*" >>"$report"; }
+say() { printf '%s\n' "$@" >>"$report"; }
 left() { echo $((limit - (SECONDS - start))); }
 
 # Runs a command for at most so many seconds; its output goes to $work/output. Fails as the command does.
