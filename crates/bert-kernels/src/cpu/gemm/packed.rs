@@ -191,17 +191,26 @@ struct Tiles<'a> {
     slab: &'a Slab,
 }
 
+/// The left operand's share of a tile: packed [k, ROWS], or rows where they lie, `line` apart.
+struct Left<'a> {
+    data: &'a [f32],
+    line: usize,
+}
+
 impl Tiles<'_> {
     #[inline(always)]
     unsafe fn compute<V: Lanes>(&self, a: Matrix, rows: Range<usize>, panels: Range<usize>) {
         let mut left = Buffer::take(&LEFT, V::BLOCK * V::DEPTH);
+        let direct = V::DIRECT && a.column_stride == 1;
         let Slab { k: slab, piece, .. } = self.slab;
         for block in rows.clone().step_by(V::BLOCK) {
             let block = block..(block + V::BLOCK).min(rows.end);
             for k in (slab.start..slab.end.max(slab.start + 1)).step_by(*piece) {
                 let k = k..(k + piece).min(slab.end);
+                // Only tiles of all rows are read where they lie: behind the last row there may be nothing to read.
+                let whole = if direct { block.len() / V::ROWS * V::ROWS } else { 0 };
                 // SAFETY: the processor has the vectors.
-                unsafe { pack_rows::<V>(a, block.clone(), k.clone(), left.floats()) }
+                unsafe { pack_rows::<V>(a, block.start + whole..block.end, k.clone(), left.floats()) }
                 // The next piece of these rows, or the first one of the rows below, which this thread most often does next.
                 let mut ahead = match k.end < slab.end {
                     true => Ahead::new(a, block.clone(), k.end..(k.end + piece).min(slab.end)),
@@ -213,10 +222,18 @@ impl Tiles<'_> {
                 for panel in panels.clone() {
                     let right = &self.right[(panel * slab.len() + k.start - slab.start) * V::COLUMNS..];
                     for row in block.clone().step_by(V::ROWS) {
-                        let left = &left.floats()[(row - block.start) * k.len()..];
                         let (rows, column) = (row..(row + V::ROWS).min(block.end), panel * V::COLUMNS);
                         // SAFETY: the tile lies in the result and belongs to this task.
-                        unsafe { self.tile::<V>(left, right, k.clone(), rows, column, &mut ahead) }
+                        unsafe {
+                            if row < block.start + whole {
+                                let left = Left { data: &a.data[row * a.row_stride + k.start..], line: a.row_stride };
+                                self.tile::<V, true>(left, right, k.clone(), rows, column, &mut ahead)
+                            } else {
+                                let left = &left.floats()[(row - block.start - whole) * k.len()..];
+                                let left = Left { data: left, line: 1 };
+                                self.tile::<V, false>(left, right, k.clone(), rows, column, &mut ahead)
+                            }
+                        }
                     }
                 }
             }
@@ -226,17 +243,18 @@ impl Tiles<'_> {
 
     /// One register tile: a piece along k, added to what the pieces before it left. Meanwhile lines of what comes next are fetched.
     #[inline(always)]
-    unsafe fn tile<V: Lanes>(
+    unsafe fn tile<V: Lanes, const DIRECT: bool>(
         &self,
-        left: &[f32],
+        left: Left,
         right: &[f32],
         k: Range<usize>,
         rows: Range<usize>,
         column: usize,
         ahead: &mut Ahead,
     ) {
-        assert!(left.len() >= k.len() * V::ROWS && right.len() >= k.len() * V::COLUMNS);
-        let (mut l, mut r) = (left.as_ptr(), right.as_ptr());
+        let last = if DIRECT { (V::ROWS - 1) * left.line + k.len() } else { k.len() * V::ROWS };
+        assert!(left.data.len() >= last && right.len() >= k.len() * V::COLUMNS);
+        let (mut l, mut r) = (left.data.as_ptr(), right.as_ptr());
         let first_target = self.place(rows.start, self.slab.first + column);
         // SAFETY: the processor has the vectors; fetching ahead may point anywhere.
         let mut sums = unsafe {
@@ -252,12 +270,12 @@ impl Tiles<'_> {
             ahead.fetch();
             for _ in 0..STEPS {
                 // SAFETY: both pieces are as long as the assertion says.
-                unsafe { step::<V>(&mut sums, &mut l, &mut r) }
+                unsafe { step::<V, DIRECT>(&mut sums, &mut l, left.line, &mut r) }
             }
         }
         for _ in 0..k.len() % STEPS {
             // SAFETY: as above.
-            unsafe { step::<V>(&mut sums, &mut l, &mut r) }
+            unsafe { step::<V, DIRECT>(&mut sums, &mut l, left.line, &mut r) }
         }
         let (count, is_first) = (self.slab.columns - column, k.start == 0);
         let column = self.slab.first + column;
@@ -328,7 +346,12 @@ impl Tiles<'_> {
 /// # Safety
 /// The processor has the vectors, and a step is left of both pieces.
 #[inline(always)]
-unsafe fn step<V: Lanes>(sums: &mut V::Sums, left: &mut *const f32, right: &mut *const f32) {
+unsafe fn step<V: Lanes, const DIRECT: bool>(
+    sums: &mut V::Sums,
+    left: &mut *const f32,
+    line: usize,
+    right: &mut *const f32,
+) {
     let (l, r) = (*left, *right);
     // SAFETY: the caller's promise; fetching ahead may point anywhere.
     unsafe {
@@ -338,12 +361,12 @@ unsafe fn step<V: Lanes>(sums: &mut V::Sums, left: &mut *const f32, right: &mut 
         }
         let columns = V::load_row(r);
         for (i, sums) in sums.as_mut().iter_mut().enumerate() {
-            let row = V::splat(*l.add(i));
+            let row = V::splat(*l.add(if DIRECT { i * line } else { i }));
             for (sum, &column) in sums.as_mut().iter_mut().zip(columns.as_ref()) {
                 *sum = row.multiply_add(column, *sum);
             }
         }
-        *left = l.add(V::ROWS);
+        *left = l.add(if DIRECT { 1 } else { V::ROWS });
         *right = r.add(V::COLUMNS);
     }
 }

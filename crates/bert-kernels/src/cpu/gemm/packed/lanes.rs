@@ -21,6 +21,8 @@ pub(in super::super) trait Lanes: Copy + 'static {
     const DEPTH: usize;
     /// Rows of the left operand that a task packs at once: with [`Lanes::DEPTH`] a share of the second-level cache.
     const BLOCK: usize;
+    /// Whether rows of the left operand that run along memory are read where they lie: with few rows to a tile, packing costs more.
+    const DIRECT: bool;
     /// Inner and outer sizes of products below which packing costs more than it gains (measured, `docs/performance.md`).
     const WORTH_PACKING: usize;
     /// A row of the register tile.
@@ -72,6 +74,7 @@ impl Lanes for Avx512 {
     // With the block a quarter of a second-level cache of 1 MiB; as much again is what comes next (`Ahead`).
     const DEPTH: usize = 768;
     const BLOCK: usize = 6 * Self::ROWS;
+    const DIRECT: bool = false;
     const WORTH_PACKING: usize = 192;
     type Row = [Self; Self::VECTORS];
     type Sums = [Self::Row; Self::ROWS];
@@ -180,6 +183,7 @@ impl Lanes for Avx2 {
     const VECTORS: usize = 3;
     const DEPTH: usize = 768;
     const BLOCK: usize = 12 * Self::ROWS;
+    const DIRECT: bool = true;
     const WORTH_PACKING: usize = 192;
     type Row = [Self; Self::VECTORS];
     type Sums = [Self::Row; Self::ROWS];

@@ -14,6 +14,7 @@ impl Lanes for Portable {
     const VECTORS: usize = 2;
     const DEPTH: usize = 768;
     const BLOCK: usize = 6 * Self::ROWS;
+    const DIRECT: bool = false;
     const WORTH_PACKING: usize = 0;
     type Row = [Self; 2];
     type Sums = [Self::Row; 14];
