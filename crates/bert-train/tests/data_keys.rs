@@ -5,8 +5,6 @@ mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use bert_data::build::{BuildOptions, build};
 use bert_data::manifest::StaticMasks;
@@ -15,24 +13,12 @@ use bert_data::progress::Silent;
 use bert_data::vocab::{VocabOptions, train};
 use bert_train::Error;
 use bert_train::config::PretrainConfig;
-use bert_train::pretrain::{Report, Resume, RunOptions, pretrain};
-use common::{metrics, prepared};
+use common::{metrics, prepared, run};
 
 fn load(config: &Path, sets: &[&str]) -> Result<PretrainConfig, Error> {
     let mut all = vec!["phase.0.steps=5", "phase.1.steps=4", "schedule.warmup_steps=2", "evaluation.every=3"];
     all.extend(sets);
     PretrainConfig::load(config.to_str().unwrap(), &all.iter().map(ToString::to_string).collect::<Vec<_>>())
-}
-
-fn run(config: &PretrainConfig, output: &Path, stop: bool) -> Result<Report, Error> {
-    let options = RunOptions {
-        output: output.to_owned(),
-        resume: Resume::Auto,
-        stop: Arc::new(AtomicBool::new(stop)),
-        quiet: true,
-        device: candle_core::Device::Cpu,
-    };
-    pretrain(config.clone(), &options)
 }
 
 /// Datasets of both phases under `folder`, with masks drawn while building or without.

@@ -5,15 +5,11 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use bert_kernels::emulated;
 use bert_train::Error;
 use bert_train::config::PretrainConfig;
-use bert_train::pretrain::{Report, Resume, RunOptions, pretrain};
-use candle_core::Device;
-use common::{metrics, prepared};
+use common::{metrics, prepared, run};
 
 fn config(file: &Path, precision: &str) -> PretrainConfig {
     let overrides = ["phase.0.steps=3", "phase.1.steps=2", "schedule.warmup_steps=1", "evaluation.every=0"];
@@ -22,17 +18,6 @@ fn config(file: &Path, precision: &str) -> PretrainConfig {
         ["evaluation.examples=2", "evaluation.log_every=1", &format!("precision={precision}")].map(String::from),
     );
     PretrainConfig::load(file.to_str().unwrap(), &overrides).unwrap()
-}
-
-fn run(config: &PretrainConfig, output: &Path, stop: bool) -> Result<Report, Error> {
-    let options = RunOptions {
-        output: output.to_owned(),
-        resume: Resume::Auto,
-        stop: Arc::new(AtomicBool::new(stop)),
-        quiet: true,
-        device: Device::Cpu,
-    };
-    pretrain(config.clone(), &options)
 }
 
 /// Loss and norm of the gradient after every step.

@@ -7,31 +7,17 @@ mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use bert_train::Error;
 use bert_train::config::{Precision, PretrainConfig, Raw};
-use bert_train::pretrain::{Report, Resume, RunOptions, pretrain};
 use candle_core::Device;
-use common::{contents, prepared};
+use common::{contents, prepared, run_on};
 use serde::Deserialize;
 
 /// The device to test; none where it is not there, which a line says.
 fn gpu(test: &str) -> Option<Device> {
     let name = std::env::var("BERT_TEST_DEVICE").unwrap_or_else(|_| "cuda".into());
     bert_train::device::device(&name).inspect_err(|error| eprintln!("skipped {test}: {error}")).ok()
-}
-
-fn run(config: &PretrainConfig, output: &Path, device: &Device, stop: bool) -> Result<Report, Error> {
-    let options = RunOptions {
-        output: output.to_owned(),
-        resume: Resume::Auto,
-        stop: Arc::new(AtomicBool::new(stop)),
-        quiet: true,
-        device: device.clone(),
-    };
-    pretrain(config.clone(), &options)
 }
 
 /// Loss and gradient norm of every line of training metrics.
@@ -53,8 +39,8 @@ fn twenty_steps_beside_the_cpu() {
     let overrides = ["phase.0.steps=12", "phase.1.steps=8", "evaluation.log_every=1", "schedule.warmup_steps=4"];
     let config = PretrainConfig::load(config.to_str().unwrap(), &overrides.map(String::from)).unwrap();
     let (cpu, gpu) = (folder.path().join("cpu"), folder.path().join("gpu"));
-    run(&config, &cpu, &Device::Cpu, false).unwrap();
-    run(&config, &gpu, &device, false).unwrap();
+    run_on(&config, &cpu, &Device::Cpu, false).unwrap();
+    run_on(&config, &gpu, &device, false).unwrap();
     let (cpu, gpu) = (losses(&cpu), losses(&gpu));
     assert_eq!((cpu.len(), gpu.len()), (20, 20));
     for (step, (cpu, gpu)) in cpu.iter().zip(&gpu).enumerate() {
@@ -71,15 +57,15 @@ fn stopped_and_resumed_the_bytes_are_the_same() {
     let overrides = ["phase.0.steps=5", "phase.1.steps=4", "schedule.warmup_steps=2"];
     let config = PretrainConfig::load(config.to_str().unwrap(), &overrides.map(String::from)).unwrap();
     let [whole, again, pieces] = ["whole", "again", "pieces"].map(|name| folder.path().join(name));
-    run(&config, &whole, &device, false).unwrap();
-    run(&config, &again, &device, false).unwrap();
+    run_on(&config, &whole, &device, false).unwrap();
+    run_on(&config, &again, &device, false).unwrap();
     for step in 1..9 {
-        match run(&config, &pieces, &device, true) {
+        match run_on(&config, &pieces, &device, true) {
             Err(Error::Interrupted { step: at }) => assert_eq!(at, step),
             other => panic!("{other:?}"),
         }
     }
-    run(&config, &pieces, &device, true).unwrap();
+    run_on(&config, &pieces, &device, true).unwrap();
     let model = |run: &Path| contents(&run.join("model")).into_iter().map(|(_, bytes)| bytes).collect::<Vec<_>>();
     assert!(model(&whole) == model(&again), "a second run gives other weights");
     assert!(model(&whole) == model(&pieces), "a resumed run gives other weights");
@@ -137,7 +123,7 @@ fn parity_config(seed: u64, precision: Precision) -> PretrainConfig {
 
 fn curve_on(device: &Device, precision: Precision, cpu: &Curve, folder: &Path) -> (Vec<f64>, f64) {
     let output: PathBuf = folder.join(format!("{precision:?}"));
-    let report = run(&parity_config(cpu.seed, precision), &output, device, false).unwrap();
+    let report = run_on(&parity_config(cpu.seed, precision), &output, device, false).unwrap();
     let ours = losses(&output).into_iter().map(|(loss, _)| loss).collect();
     (ours, report.held_out.mlm_loss)
 }

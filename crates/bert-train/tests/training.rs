@@ -5,31 +5,18 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use bert_data::loader::MaskedExample;
 use bert_model::{BertConfig, BertForPreTraining, Pass, backward};
 use bert_train::Error;
 use bert_train::config::{OptimizerKind, PretrainConfig};
-use bert_train::pretrain::{Report, Resume, RunOptions, Targets, collate, pretrain};
+use bert_train::pretrain::{Targets, collate};
 use candle_core::Device;
-use common::{contents, metrics, prepared};
+use common::{contents, metrics, prepared, run};
 
 fn short(config: &Path) -> PretrainConfig {
     let overrides = ["phase.0.steps=5", "phase.1.steps=4", "schedule.warmup_steps=2", "evaluation.every=3"];
     PretrainConfig::load(config.to_str().unwrap(), &overrides.map(String::from)).unwrap()
-}
-
-fn run(config: &PretrainConfig, output: &Path, stop: bool) -> Result<Report, Error> {
-    let options = RunOptions {
-        output: output.to_owned(),
-        resume: Resume::Auto,
-        stop: Arc::new(AtomicBool::new(stop)),
-        quiet: true,
-        device: Device::Cpu,
-    };
-    pretrain(config.clone(), &options)
 }
 
 #[test]

@@ -4,6 +4,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use bert_train::Error;
+use bert_train::config::PretrainConfig;
+use bert_train::pretrain::{Report, Resume, RunOptions, pretrain};
+use candle_core::Device;
 
 /// Writes `documents` documents of invented sentences, a function of nothing but their number.
 pub fn write_corpus(path: &Path, documents: usize) {
@@ -137,4 +144,21 @@ pub fn metrics(run: &Path) -> Vec<serde_json::Value> {
             value
         })
         .collect()
+}
+
+/// A run in this process on the CPU, begun or gone on with; with `stop` interrupted after its first step.
+pub fn run(config: &PretrainConfig, output: &Path, stop: bool) -> Result<Report, Error> {
+    run_on(config, output, &Device::Cpu, stop)
+}
+
+/// [`run`] on a device.
+pub fn run_on(config: &PretrainConfig, output: &Path, device: &Device, stop: bool) -> Result<Report, Error> {
+    let options = RunOptions {
+        output: output.to_owned(),
+        resume: Resume::Auto,
+        stop: Arc::new(AtomicBool::new(stop)),
+        quiet: true,
+        device: device.clone(),
+    };
+    pretrain(config.clone(), &options)
 }
