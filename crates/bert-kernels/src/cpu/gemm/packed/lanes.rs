@@ -53,10 +53,12 @@ pub(in super::super) trait Lanes: Copy + 'static {
 
 /// 16 floats.
 #[derive(Clone, Copy)]
-pub(in super::super) struct Avx512(__m512);
+#[repr(transparent)]
+pub(in super::super) struct Avx512(pub(super) __m512);
 
 /// 8 floats.
 #[derive(Clone, Copy)]
+#[repr(transparent)]
 pub(in super::super) struct Avx2(__m256);
 
 /// The first `count` of 16 lanes.
@@ -86,6 +88,7 @@ impl Lanes for Avx512 {
     #[inline(always)]
     unsafe fn run<R>(f: impl FnOnce() -> R) -> R {
         #[target_feature(enable = "avx512f")]
+        #[inline(never)]
         fn compiled<R>(f: impl FnOnce() -> R) -> R {
             f()
         }
@@ -131,7 +134,7 @@ impl Lanes for Avx512 {
     #[inline(always)]
     unsafe fn transpose(rows: Self::Square) -> Self::Square {
         unsafe {
-            let mut pairs = rows.map(|row| row.0);
+            let mut pairs: [__m512; 16] = std::mem::transmute(rows); // `map` would be a call
             for i in (0..16).step_by(2) {
                 pairs[i] = _mm512_unpacklo_ps(rows[i].0, rows[i + 1].0);
                 pairs[i + 1] = _mm512_unpackhi_ps(rows[i].0, rows[i + 1].0);
@@ -159,7 +162,7 @@ impl Lanes for Avx512 {
                 columns[4 + c] = _mm512_shuffle_f32x4::<0b10_00_10_00>(odd_low, odd_high);
                 columns[12 + c] = _mm512_shuffle_f32x4::<0b11_01_11_01>(odd_low, odd_high);
             }
-            columns.map(Self)
+            std::mem::transmute(columns)
         }
     }
 }
@@ -195,6 +198,7 @@ impl Lanes for Avx2 {
     #[inline(always)]
     unsafe fn run<R>(f: impl FnOnce() -> R) -> R {
         #[target_feature(enable = "avx2,fma")]
+        #[inline(never)]
         fn compiled<R>(f: impl FnOnce() -> R) -> R {
             f()
         }
@@ -253,7 +257,7 @@ impl Lanes for Avx2 {
     #[inline(always)]
     unsafe fn transpose(rows: Self::Square) -> Self::Square {
         unsafe {
-            let mut pairs = rows.map(|row| row.0);
+            let mut pairs: [__m256; 8] = std::mem::transmute(rows);
             for i in (0..8).step_by(2) {
                 pairs[i] = _mm256_unpacklo_ps(rows[i].0, rows[i + 1].0);
                 pairs[i + 1] = _mm256_unpackhi_ps(rows[i].0, rows[i + 1].0);
@@ -273,7 +277,7 @@ impl Lanes for Avx2 {
                 columns[c] = _mm256_permute2f128_ps::<0x20>(fours[c], fours[4 + c]);
                 columns[4 + c] = _mm256_permute2f128_ps::<0x31>(fours[c], fours[4 + c]);
             }
-            columns.map(Self)
+            std::mem::transmute(columns)
         }
     }
 }
