@@ -21,8 +21,16 @@ fn keep_memory() {
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 fn keep_memory() {}
 
+/// Makes this thread one of those that parallel loops run on. Otherwise it would sleep through each of them and be woken at its end,
+/// which takes longer than many of them (measured, `docs/performance.md`).
+fn take_part() {
+    // It fails where a pool exists already, which then serves.
+    let _ = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
+}
+
 fn main() -> ExitCode {
     keep_memory();
+    take_part();
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
