@@ -5,7 +5,7 @@ use candle_core::{Result, Tensor};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
-pub use crate::cpu::large_product_rate;
+pub use crate::cpu::LargeProduct;
 
 /// A part of the training step. `Gemm` lies inside the others; the rest are disjoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 mod gemm;
 pub(crate) mod math;
 
-pub use gemm::large_product_rate;
+pub use gemm::LargeProduct;
 pub(crate) use gemm::{Matrix, Start, gemm, gemm_on_this_thread};
 
 /// Elements that one task of an element-wise loop handles. Fixed, so that no result depends on the threads.

@@ -8,7 +8,8 @@ mod workload;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use bert_kernels::{chip, timing};
+use bert_kernels::chip;
+use bert_kernels::timing::{self, LargeProduct};
 use bert_model::Pass;
 use candle_core::{Device, Tensor};
 
@@ -84,13 +85,15 @@ pub fn bench(options: &BenchOptions) -> Result<BenchReport> {
 
     let mut run = Run { workload: Workload::new(&config, *work, options.precision, device)?, options, passes: 0 };
     chip::forget_peak_memory(device)?;
-    let (mut measured, mut rates) = (Measured::default(), Vec::new());
+    let (mut measured, mut fastest, mut multiply_adds) = (Measured::default(), Vec::new(), Vec::new());
     for (step, lengths) in batches.iter().enumerate() {
         if step == WARM_UP {
             timing::reset();
         }
         if step % batches.len().div_ceil(RATES) == 0 {
-            rates.push(matrix_rate(options)?);
+            let rates = matrix_rate(options)?;
+            fastest.push(rates.fastest);
+            multiply_adds.push(rates.multiply_adds);
         }
         let input = run.workload.input(lengths);
         let seconds = run.step(&input)?;
@@ -107,7 +110,8 @@ pub fn bench(options: &BenchOptions) -> Result<BenchReport> {
     let machine = Machine {
         peak_flops: chip.as_ref().and_then(|chip| peak::dense_peak(chip, options.precision)),
         name: chip.map_or_else(|| "cpu".into(), |chip| chip.name),
-        matrix_flops: median(&mut rates),
+        matrix_flops: median(&mut fastest),
+        multiply_add_flops: median(&mut multiply_adds),
     };
     Ok(BenchReport::new(options, run.workload.parameters().elements(), machine, measured))
 }
@@ -179,11 +183,11 @@ fn read_lengths(path: &std::path::Path) -> Result<Vec<usize>> {
 
 /// The rate of large matrix multiplications on this device and in this precision now, in FLOP/s. Of random numbers on a GPU, which
 /// clocks higher on equal ones.
-fn matrix_rate(options: &BenchOptions) -> Result<f64> {
+fn matrix_rate(options: &BenchOptions) -> Result<LargeProduct> {
     const SIZE: usize = 8192;
     let device = &options.device;
     if device.is_cpu() {
-        return Ok(timing::large_product_rate());
+        return Ok(LargeProduct::measure());
     }
     let a = Tensor::randn(0f32, 1.0, (SIZE, SIZE), device)?.to_dtype(options.precision.dtype())?;
     let mut best = f64::INFINITY;
@@ -194,5 +198,6 @@ fn matrix_rate(options: &BenchOptions) -> Result<f64> {
         device.synchronize()?;
         best = best.min(start.elapsed().as_secs_f64());
     }
-    Ok(2.0 * (SIZE as f64).powi(3) / best)
+    let rate = 2.0 * (SIZE as f64).powi(3) / best;
+    Ok(LargeProduct { fastest: rate, multiply_adds: rate })
 }

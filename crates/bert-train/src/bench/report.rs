@@ -40,6 +40,8 @@ pub struct BenchReport {
     pub flops: f64,
     /// Rate of large matrix multiplications in this precision by the fastest way there is, the median of moments spread over the steps.
     pub matrix_flops: f64,
+    /// The same by the fastest way that multiplies and adds in this precision; AMX puts f32 together from bf16 faster.
+    pub multiply_add_flops: f64,
     /// The GPU's dense peak in this precision, from its attributes.
     pub peak_flops: Option<f64>,
     /// `model_flops` by `peak_flops`.
@@ -87,6 +89,7 @@ pub(super) struct Machine {
     pub name: String,
     pub peak_flops: Option<f64>,
     pub matrix_flops: f64,
+    pub multiply_add_flops: f64,
 }
 
 impl BenchReport {
@@ -119,6 +122,7 @@ impl BenchReport {
             step_flop: multiplied_flop as f64 / steps as f64,
             flops: multiplied_flop as f64 / time,
             matrix_flops: machine.matrix_flops,
+            multiply_add_flops: machine.multiply_add_flops,
             peak_flops: machine.peak_flops,
             share_of_peak: machine.peak_flops.map(|peak| model_flops / peak),
             peak_memory_mib: peak_memory_mib(),
@@ -162,14 +166,13 @@ impl std::fmt::Display for BenchReport {
             }
             _ => writeln!(f)?,
         }
-        writeln!(
-            f,
-            "{:.1} GFLOP a step multiplied, {:.0} GFLOP/s: {:.0}% of the {:.0} GFLOP/s of a large matrix multiplication",
-            self.step_flop * 1e-9,
-            self.flops * 1e-9,
-            100.0 * self.flops / self.matrix_flops,
-            self.matrix_flops * 1e-9
-        )?;
+        write!(f, "{:.1} GFLOP a step multiplied, {:.0} GFLOP/s: ", self.step_flop * 1e-9, self.flops * 1e-9)?;
+        let share = |rate: f64| format!("{:.0}% of the {:.0} GFLOP/s", 100.0 * self.flops / rate, rate * 1e-9);
+        write!(f, "{} of a large matrix multiplication", share(self.matrix_flops))?;
+        if self.multiply_add_flops < self.matrix_flops {
+            write!(f, " on AMX, {} of one by multiply-adds", share(self.multiply_add_flops))?;
+        }
+        writeln!(f)?;
         if let Some(memory) = self.peak_memory_mib {
             writeln!(f, "peak memory {memory:.0} MiB")?;
         }

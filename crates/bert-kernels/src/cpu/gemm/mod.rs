@@ -95,7 +95,10 @@ unsafe fn multiply(out: *mut f32, row_stride: usize, start: Start, scale: f32, a
         return unsafe { mkl::multiply(out, row_stride, start, scale, a, b, threads) };
     }
     #[cfg(target_arch = "x86_64")]
-    if let Some(packed) = packed::of_this_processor(a.columns.min(b.columns)) {
+    if let Some(packed) = {
+        let least = a.columns.min(b.columns);
+        packed::of_amx(least).or_else(|| packed::of_vectors(least))
+    } {
         // SAFETY: the processor has its vectors; the output is the caller's promise.
         return unsafe { packed(out, row_stride, start, scale, a, b, threads) };
     }
@@ -103,25 +106,44 @@ unsafe fn multiply(out: *mut f32, row_stride: usize, start: Start, scale: f32, a
     unsafe { general(out, row_stride, start, scale, a, b, threads) }
 }
 
-/// FLOP/s of one product of two large square matrices with all threads, by whichever way is the fastest now. It is not among the
-/// products that [`timing`](crate::timing) counts.
-pub fn large_product_rate() -> f64 {
-    const SIZE: usize = 1536;
-    let factor = vec![1f32; SIZE * SIZE];
-    let mut out = vec![0f32; SIZE * SIZE];
-    let matrix = Matrix::new(&factor, SIZE, SIZE);
-    let mut ways: Vec<Multiply> = vec![general];
-    #[cfg(target_arch = "x86_64")]
-    ways.extend(packed::of_this_processor(SIZE));
-    #[cfg(feature = "mkl")]
-    ways.push(mkl::multiply);
-    let seconds = ways.iter().map(|multiply| {
-        let start = Instant::now();
-        // SAFETY: the output is a full matrix that nobody else has.
-        unsafe { multiply(out.as_mut_ptr(), SIZE, Start::Zero, 1.0, matrix, matrix, rayon::current_num_threads()) };
-        start.elapsed().as_secs_f64()
-    });
-    2.0 * (SIZE as f64).powi(3) / seconds.fold(f64::INFINITY, f64::min)
+/// FLOP/s of one product of two large square matrices with all threads.
+pub struct LargeProduct {
+    /// By the fastest way there is now.
+    pub fastest: f64,
+    /// By the fastest way that multiplies and adds in f32, as any library does; AMX does not.
+    pub multiply_adds: f64,
+}
+
+impl LargeProduct {
+    /// Multiplies once each way. These are not among the products that [`timing`](crate::timing) counts.
+    pub fn measure() -> Self {
+        const SIZE: usize = 1536;
+        // As varied as weights: processors clock higher on numbers that are alike.
+        let factor: Vec<f32> = (0..SIZE * SIZE).map(|i| (i as u32).wrapping_mul(2_654_435_769) as i32 as f32).collect();
+        let mut out = vec![0f32; SIZE * SIZE];
+        let matrix = Matrix::new(&factor, SIZE, SIZE);
+        let mut rate = |multiply: Multiply| {
+            let start = Instant::now();
+            // SAFETY: the output is a full matrix that nobody else has.
+            unsafe { multiply(out.as_mut_ptr(), SIZE, Start::Zero, 1.0, matrix, matrix, rayon::current_num_threads()) };
+            2.0 * (SIZE as f64).powi(3) / start.elapsed().as_secs_f64()
+        };
+        let mut multiply_adds = rate(general);
+        #[cfg(feature = "mkl")]
+        {
+            multiply_adds = multiply_adds.max(rate(mkl::multiply));
+        }
+        #[cfg(target_arch = "x86_64")]
+        if let Some(tiles) = packed::of_vectors(SIZE) {
+            multiply_adds = multiply_adds.max(rate(tiles));
+        }
+        let mut fastest = multiply_adds;
+        #[cfg(target_arch = "x86_64")]
+        if let Some(tiles) = packed::of_amx(SIZE) {
+            fastest = fastest.max(rate(tiles));
+        }
+        Self { fastest, multiply_adds }
+    }
 }
 
 /// The `gemm` crate, for every processor.

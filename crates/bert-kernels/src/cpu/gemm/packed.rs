@@ -35,13 +35,19 @@ const LINE: usize = 16;
 /// Floats of the right operand that are packed at once, for all tasks: 8 MiB, a share of the last-level cache.
 const SHARED_FLOATS: usize = 2 << 20;
 
-/// What multiplies on this processor where the smaller of a product's inner and outer size is `least`; none where packing costs more
-/// than it gains, or there are no vectors to gain with.
-pub(super) fn of_this_processor(least: usize) -> Option<Multiply> {
-    fn worth<T: Tile>(least: usize) -> Option<Multiply> {
-        (least >= T::WORTH_PACKING && T::are_there()).then_some(multiply::<T>)
-    }
-    worth::<Amx>(least).or_else(|| worth::<Fma<Avx512>>(least)).or_else(|| worth::<Fma<Avx2>>(least))
+/// What multiplies on AMX where the smaller of a product's inner and outer size is `least`; none where there is none, or packing costs
+/// more than it gains.
+pub(super) fn of_amx(least: usize) -> Option<Multiply> {
+    worth::<Amx>(least)
+}
+
+/// The same for vectors of multiply-adds.
+pub(super) fn of_vectors(least: usize) -> Option<Multiply> {
+    worth::<Fma<Avx512>>(least).or_else(|| worth::<Fma<Avx2>>(least))
+}
+
+fn worth<T: Tile>(least: usize) -> Option<Multiply> {
+    (least >= T::WORTH_PACKING && T::are_there()).then_some(multiply::<T>)
 }
 
 /// `out = start + scale * a b` with up to `threads` tasks at once.
