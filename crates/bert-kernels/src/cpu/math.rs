@@ -46,45 +46,56 @@ pub(crate) fn tanh(x: f32) -> f32 {
 
 const LANES: usize = 32;
 
-/// Sum of `f` over the elements. The order is fixed: 32 partial sums, then those.
+/// Sum of `f` over the elements. The order is fixed: 32 partial sums, then those in pairs.
 #[inline(always)]
 pub(crate) fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
-    let mut lanes = [0f32; LANES];
-    let mut chunks = x.chunks_exact(LANES);
-    for chunk in &mut chunks {
-        for j in 0..LANES {
-            lanes[j] += f(chunk[j]);
-        }
-    }
-    lanes.iter().sum::<f32>() + chunks.remainder().iter().map(|&v| f(v)).sum::<f32>()
+    fold(x, 0.0, |sum, v| sum + f(v), |a, b| a + b)
 }
 
 /// Dot product, in the order of [`sum`].
 #[inline(always)]
 pub(crate) fn dot(x: &[f32], y: &[f32]) -> f32 {
     let mut lanes = [0f32; LANES];
-    let (mut xs, mut ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
-    for (a, b) in (&mut xs).zip(&mut ys) {
-        for j in 0..LANES {
-            lanes[j] = a[j].mul_add(b[j], lanes[j]);
+    for (a, b) in x.chunks(LANES).zip(y.chunks(LANES)) {
+        for (lane, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
+            *lane = a.mul_add(*b, *lane);
         }
     }
-    let rest = xs.remainder().iter().zip(ys.remainder());
-    lanes.iter().sum::<f32>() + rest.map(|(a, b)| a * b).sum::<f32>()
+    in_pairs(lanes, |a, b| a + b)
 }
 
 /// The largest element; the smallest f32 for an empty slice.
 #[inline(always)]
 pub(crate) fn max(x: &[f32]) -> f32 {
-    let mut lanes = [f32::MIN; LANES];
+    fold(x, f32::MIN, f32::max, f32::max)
+}
+
+#[inline(always)]
+fn fold(x: &[f32], start: f32, add: impl Fn(f32, f32) -> f32, join: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut lanes = [start; LANES];
     let mut chunks = x.chunks_exact(LANES);
     for chunk in &mut chunks {
         for j in 0..LANES {
-            lanes[j] = lanes[j].max(chunk[j]);
+            lanes[j] = add(lanes[j], chunk[j]);
         }
     }
-    let rest = chunks.remainder().iter().copied().fold(f32::MIN, f32::max);
-    lanes.into_iter().fold(rest, f32::max)
+    for (lane, &v) in lanes.iter_mut().zip(chunks.remainder()) {
+        *lane = add(*lane, v);
+    }
+    in_pairs(lanes, join)
+}
+
+/// Lane j with lane j + 16, then with j + 8 and so on: a chain of five, where one after the other would wait 31 times.
+#[inline(always)]
+fn in_pairs(mut lanes: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for j in 0..half {
+            lanes[j] = join(lanes[j], lanes[j + half]);
+        }
+        half /= 2;
+    }
+    lanes[0]
 }
 
 #[cfg(test)]

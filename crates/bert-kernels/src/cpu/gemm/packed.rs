@@ -258,12 +258,10 @@ impl Tiles<'_> {
         ahead: &mut Ahead,
     ) {
         let columns = self.slab.first + columns.start..self.slab.first + columns.end;
-        if T::AT_ONCE == T::ROWS {
-            self.output.fetch(&rows, &columns); // of many tiles these were too many lines at once
-        }
+        let place = self.output.place(rows.start, columns.start);
         // SAFETY: the processor has the instructions, and the tiles belong to the caller.
         unsafe {
-            T::multiply::<DIRECT>(left, right, rows.len(), k.len(), sums, ahead);
+            T::multiply::<DIRECT>(left, right, rows.len(), k.len(), sums, place, ahead);
             self.output.add::<T::Lanes>(sums, T::COLUMNS, rows, columns, k.start == 0)
         }
     }

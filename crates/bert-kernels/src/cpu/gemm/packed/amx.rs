@@ -8,12 +8,17 @@
 //! What differs from f32: numbers below 2^-126 count as zero, and an infinite factor makes NaN of a sum that f32 would call infinite.
 
 use super::pack::Lines;
-use super::tile::{Left, Right, Sums, Tile};
+use super::tile::{Left, Place, Right, Sums, Tile};
 use super::{Ahead, Avx512, LINE, Matrix};
+use blocks::Blocks;
 use std::arch::asm;
 use std::arch::x86_64::*;
 use std::ops::Range;
 use std::sync::OnceLock;
+use system::{configure, processor_has_tiles, system_permits_tiles};
+
+mod blocks;
+mod system;
 
 /// Lines of one of the processor's tiles.
 const LINES: usize = 16;
@@ -86,6 +91,7 @@ impl Tile for Amx {
         rows: usize,
         steps: usize,
         sums: &mut Sums,
+        place: Place,
         _: &mut Ahead, // with more fetched there was no gain (`docs/performance.md`)
     ) {
         assert!(
@@ -101,13 +107,25 @@ impl Tile for Amx {
         for k in (0..steps).step_by(NEAR) {
             let (blocks, start) = (NEAR.min(steps - k).div_ceil(STEPS), Self::packed(Self::COLUMNS, k));
             for row in (0..rows).step_by(Self::ROWS) {
-                let next = right.next.wrapping_add(fetched);
-                fetched += blocks * FETCHED * LINE;
-                let (left, data) =
-                    (left.data[Self::packed(row, steps) + start..].as_ptr(), right.data[start..].as_ptr());
                 let sums = sums.0[row * Self::COLUMNS..].as_mut_ptr();
+                // Fetched is the place of the sums while the last of them are made, before that nothing new.
+                let (place, place_stride) = match k + NEAR < steps {
+                    true => (sums.cast_const(), 0),
+                    false => (place.first.wrapping_add(row * place.tile_stride), place.row_stride),
+                };
+                let tile = Blocks {
+                    left: left.data[Self::packed(row, steps) + start..].as_ptr(),
+                    right: right.data[start..].as_ptr(),
+                    count: blocks,
+                    anew: k == 0,
+                    sums,
+                    next: right.next.wrapping_add(fetched),
+                    place,
+                    place_stride,
+                };
                 // SAFETY: the operands are as long as was asserted, and the sums have room for all rows.
-                unsafe { multiply(left, data, blocks, k == 0, sums, next) }
+                unsafe { tile.multiply() }
+                fetched += blocks * FETCHED * LINE;
             }
         }
     }
@@ -167,163 +185,4 @@ unsafe fn split(Avx512(mut first): Avx512, Avx512(mut second): Avx512) -> [__m51
         }
         parts
     }
-}
-
-/// All 32 x 32 sums over `blocks` blocks of 32 steps, from zero (`anew`) or from what they were.
-///
-/// # Safety
-/// The tiles are configured; both operands are `blocks` blocks of three parts of two tiles; `sums` has 32 x 32 floats.
-#[inline(always)]
-unsafe fn multiply(left: *const f32, right: *const f32, blocks: usize, anew: bool, sums: *mut f32, next: *const f32) {
-    // Of the parts 1, 2, 3 of left and right: 1 x 3, 1 x 2, 2 x 2, 2 x 1, 3 x 1, 1 x 1, so that only one operand changes each time.
-    // SAFETY: the caller's promise; no tile is used beyond the end.
-    unsafe {
-        asm!(
-            "test {anew:e}, {anew:e}",
-            "jz 3f",
-            "tilezero tmm0",
-            "tilezero tmm1",
-            "tilezero tmm2",
-            "tilezero tmm3",
-            "jmp 2f",
-            "3:",
-            "tileloadd tmm0, [{sums} + {row}]",
-            "tileloadd tmm1, [{sums} + {row} + 64]",
-            "tileloadd tmm2, [{sums} + {row} + 2048]",
-            "tileloadd tmm3, [{sums} + {row} + 2112]",
-            "2:",
-            "tileloadd tmm4, [{left} + {line}]",
-            "tileloadd tmm5, [{left} + {line} + 1024]",
-            "tileloadd tmm6, [{right} + {line} + 4096]",
-            "tileloadd tmm7, [{right} + {line} + 5120]",
-            "tdpbf16ps tmm0, tmm4, tmm6",
-            "tdpbf16ps tmm1, tmm4, tmm7",
-            "tdpbf16ps tmm2, tmm5, tmm6",
-            "tdpbf16ps tmm3, tmm5, tmm7",
-            "prefetcht1 [{next} + 0]",
-            "prefetcht1 [{next} + 64]",
-            "tileloadd tmm6, [{right} + {line} + 2048]",
-            "tileloadd tmm7, [{right} + {line} + 3072]",
-            "tdpbf16ps tmm0, tmm4, tmm6",
-            "tdpbf16ps tmm1, tmm4, tmm7",
-            "tdpbf16ps tmm2, tmm5, tmm6",
-            "tdpbf16ps tmm3, tmm5, tmm7",
-            "prefetcht1 [{next} + 128]",
-            "prefetcht1 [{next} + 192]",
-            "prefetcht1 [{next} + 256]",
-            "tileloadd tmm4, [{left} + {line} + 2048]",
-            "tileloadd tmm5, [{left} + {line} + 3072]",
-            "tdpbf16ps tmm0, tmm4, tmm6",
-            "tdpbf16ps tmm1, tmm4, tmm7",
-            "tdpbf16ps tmm2, tmm5, tmm6",
-            "tdpbf16ps tmm3, tmm5, tmm7",
-            "prefetcht1 [{next} + 320]",
-            "prefetcht1 [{next} + 384]",
-            "prefetcht1 [{next} + 448]",
-            "tileloadd tmm6, [{right} + {line}]",
-            "tileloadd tmm7, [{right} + {line} + 1024]",
-            "tdpbf16ps tmm0, tmm4, tmm6",
-            "tdpbf16ps tmm1, tmm4, tmm7",
-            "tdpbf16ps tmm2, tmm5, tmm6",
-            "tdpbf16ps tmm3, tmm5, tmm7",
-            "prefetcht1 [{next} + 512]",
-            "prefetcht1 [{next} + 576]",
-            "tileloadd tmm4, [{left} + {line} + 4096]",
-            "tileloadd tmm5, [{left} + {line} + 5120]",
-            "tdpbf16ps tmm0, tmm4, tmm6",
-            "tdpbf16ps tmm1, tmm4, tmm7",
-            "tdpbf16ps tmm2, tmm5, tmm6",
-            "tdpbf16ps tmm3, tmm5, tmm7",
-            "prefetcht1 [{next} + 640]",
-            "prefetcht1 [{next} + 704]",
-            "prefetcht1 [{next} + 768]",
-            "tileloadd tmm4, [{left} + {line}]",
-            "tileloadd tmm5, [{left} + {line} + 1024]",
-            "tdpbf16ps tmm0, tmm4, tmm6",
-            "tdpbf16ps tmm1, tmm4, tmm7",
-            "tdpbf16ps tmm2, tmm5, tmm6",
-            "tdpbf16ps tmm3, tmm5, tmm7",
-            "prefetcht1 [{next} + 832]",
-            "prefetcht1 [{next} + 896]",
-            "prefetcht1 [{next} + 960]",
-            "add {left}, 6144",
-            "add {right}, 6144",
-            "add {next}, 1024",
-            "dec {blocks}",
-            "jnz 2b",
-            "tilestored [{sums} + {row}], tmm0",
-            "tilestored [{sums} + {row} + 64], tmm1",
-            "tilestored [{sums} + {row} + 2048], tmm2",
-            "tilestored [{sums} + {row} + 2112], tmm3",
-            left = inout(reg) left => _,
-            right = inout(reg) right => _,
-            next = inout(reg) next => _,
-            blocks = inout(reg) blocks => _,
-            anew = in(reg) u32::from(anew),
-            sums = in(reg) sums,
-            line = in(reg) 64usize,
-            row = in(reg) 128usize,
-            out("tmm0") _,
-            out("tmm1") _,
-            out("tmm2") _,
-            out("tmm3") _,
-            out("tmm4") _,
-            out("tmm5") _,
-            out("tmm6") _,
-            out("tmm7") _,
-            options(nostack),
-        )
-    }
-}
-
-/// Gives this thread tiles of 16 rows of 64 bytes.
-///
-/// # Safety
-/// The processor has the instructions, and the system permits them.
-#[inline(always)]
-unsafe fn configure() {
-    /// As the processor reads it.
-    #[repr(C, align(64))]
-    struct Configuration {
-        palette: u8,
-        start_row: u8,
-        reserved: [u8; 14],
-        bytes_of_a_row: [u16; 16],
-        rows: [u8; 16],
-    }
-    static CONFIGURATION: Configuration = {
-        let (mut bytes_of_a_row, mut rows) = ([0; 16], [0; 16]);
-        let mut tile = 0;
-        while tile < 8 {
-            bytes_of_a_row[tile] = 64;
-            rows[tile] = LINES as u8;
-            tile += 1;
-        }
-        Configuration { palette: 1, start_row: 0, reserved: [0; 14], bytes_of_a_row, rows }
-    };
-    // SAFETY: the caller's promise.
-    unsafe { asm!("ldtilecfg [{}]", in(reg) &CONFIGURATION, options(nostack, readonly)) }
-}
-
-/// Whether the processor has AMX for bf16, and the conversions that packing needs.
-fn processor_has_tiles() -> bool {
-    let vectors = std::is_x86_feature_detected!("avx512f")
-        && std::is_x86_feature_detected!("avx512bw")
-        && std::is_x86_feature_detected!("avx512bf16");
-    // Leaf 7: bit 22 is AMX-BF16, bit 24 AMX-TILE.
-    vectors && __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & (1 << 22 | 1 << 24) == (1 << 22 | 1 << 24)
-}
-
-/// Asks the system for the tiles: a process has them only when it asks, since they make its threads' contexts larger.
-#[cfg(target_os = "linux")]
-fn system_permits_tiles() -> bool {
-    const REQUEST: libc::c_int = 0x1023; // ARCH_REQ_XCOMP_PERM of asm/prctl.h
-    const TILE_DATA: libc::c_ulong = 18;
-    // SAFETY: a request that reads and writes no memory of ours.
-    unsafe { libc::syscall(libc::SYS_arch_prctl, REQUEST, TILE_DATA) == 0 }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn system_permits_tiles() -> bool {
-    false
 }

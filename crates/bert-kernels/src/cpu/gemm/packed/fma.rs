@@ -1,7 +1,7 @@
 //! Tiles of fused multiply-adds in vector registers.
 
 use super::pack::{pack_columns, pack_rows};
-use super::tile::{Left, Right, Sums, Tile};
+use super::tile::{Left, Place, Right, Sums, Tile};
 use super::{Ahead, LINE, Lanes, Matrix};
 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use std::marker::PhantomData;
@@ -54,10 +54,12 @@ impl<V: Lanes> Tile for Fma<V> {
         _rows: usize,
         steps: usize,
         sums: &mut Sums,
+        place: Place,
         ahead: &mut Ahead,
     ) {
         let last = if DIRECT { (V::ROWS - 1) * left.line + steps } else { steps * V::ROWS };
         assert!(left.data.len() >= last && right.data.len() >= steps * V::COLUMNS);
+        place.fetch(V::ROWS, V::COLUMNS);
         // SAFETY: the processor has the vectors, and both pieces are as long as was asserted.
         unsafe {
             V::run(

@@ -2,9 +2,8 @@
 
 use super::super::Start;
 use super::Lanes;
-use super::tile::Sums;
+use super::tile::{Place, Sums};
 use crate::cpu::Shared;
-use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use std::ops::Range;
 
 /// The result of a product, and what it starts from.
@@ -18,18 +17,15 @@ pub(in super::super) struct Output<'a> {
 }
 
 impl Output<'_> {
-    /// Fetches the lines of a tile of the result.
-    #[inline(always)]
-    pub(super) fn fetch(&self, rows: &Range<usize>, columns: &Range<usize>) {
-        let (lines, along) = if self.swapped { (columns, rows) } else { (rows, columns) };
-        for line in lines.clone() {
-            // SAFETY: the tile lies in the result; fetching ahead may point anywhere.
-            unsafe {
-                let first = self.out.at(line * self.row_stride + along.start);
-                _mm_prefetch::<_MM_HINT_T0>(first.cast());
-                _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add(along.len() - 1).cast());
-            }
-        }
+    /// Where tiles that begin at this row and column go.
+    pub(super) fn place(&self, row: usize, column: usize) -> Place {
+        let (row, column, tile_stride) = match self.swapped {
+            true => (column, row, 1),
+            false => (row, column, self.row_stride),
+        };
+        // SAFETY: the tiles lie in the result.
+        let first = unsafe { self.out.at(row * self.row_stride + column) };
+        Place { first, row_stride: self.row_stride, tile_stride }
     }
 
     /// Adds a tile, `width` floats to a row of it, to what the pieces before it along k left, or to what the product starts from.

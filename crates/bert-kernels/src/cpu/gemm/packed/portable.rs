@@ -1,6 +1,6 @@
 //! The sizes of AVX-512 and of AMX on plain arrays, so that tests walk through them on every processor.
 
-use super::tile::{Left, Right, Sums, Tile};
+use super::tile::{Left, Place, Right, Sums, Tile};
 use super::{Ahead, Lanes, Matrix};
 use std::ops::Range;
 
@@ -103,6 +103,7 @@ impl Tile for Tall {
         rows: usize,
         steps: usize,
         sums: &mut Sums,
+        _: Place,
         _: &mut Ahead,
     ) {
         for (row, sums) in sums.0.chunks_exact_mut(32).take(rows).enumerate() {

@@ -1,6 +1,7 @@
 //! What the driver of packed products asks of a way to multiply.
 
 use super::{Ahead, Lanes, Matrix};
+use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use std::ops::Range;
 
 /// The most floats in the tiles that are multiplied at once.
@@ -26,6 +27,31 @@ pub(in super::super) struct Left<'a> {
 pub(in super::super) struct Right<'a> {
     pub data: &'a [f32],
     pub next: *const f32,
+}
+
+/// Where the sums will be written.
+pub(in super::super) struct Place {
+    pub first: *const f32,
+    /// Floats from row to row of the result.
+    pub row_stride: usize,
+    /// Floats from row to row of the tiles: those may be columns of the result.
+    pub tile_stride: usize,
+}
+
+impl Place {
+    /// Fetches the lines of one tile.
+    #[inline(always)]
+    pub(super) fn fetch(&self, rows: usize, columns: usize) {
+        let (lines, length) = if self.tile_stride == 1 { (columns, rows) } else { (rows, columns) };
+        for line in 0..lines {
+            let first = self.first.wrapping_add(line * self.row_stride);
+            // SAFETY: fetching ahead may point anywhere.
+            unsafe {
+                _mm_prefetch::<_MM_HINT_T0>(first.cast());
+                _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add(length - 1).cast());
+            }
+        }
+    }
 }
 
 /// A tile of the result, computed from packed operands, with the sizes that suit the processors that have it.
@@ -60,13 +86,14 @@ pub(in super::super) trait Tile {
     unsafe fn pack_columns(b: Matrix, first: usize, k: Range<usize>, target: &mut [f32]);
     /// Packs rows of the left operand, [`Tile::ROWS`] after [`Tile::ROWS`], zeros beyond the last one.
     unsafe fn pack_rows(a: Matrix, rows: Range<usize>, k: Range<usize>, target: &mut [f32]);
-    /// Multiplies up to [`Tile::AT_ONCE`] rows, `steps` along k. Meanwhile it fetches what is `ahead`.
+    /// Multiplies up to [`Tile::AT_ONCE`] rows, `steps` along k. Meanwhile it may fetch what is `ahead`, and the `place` of the sums.
     unsafe fn multiply<const DIRECT: bool>(
         left: Left,
         right: Right,
         rows: usize,
         steps: usize,
         sums: &mut Sums,
+        place: Place,
         ahead: &mut Ahead,
     );
 }
