@@ -49,7 +49,8 @@ pub struct ExportArgs {
 /// tokens, H the hidden size and V the vocabulary. Encoding is a third of the first two terms;
 /// fine-tuning has no third. The same formula holds for every program: work that one leaves out or does
 /// twice (--recompute) changes its time only. Beside it stand the FLOP that were multiplied, and the
-/// rate of a large matrix multiplication by the fastest way there is, the median of moments between the steps.
+/// rate of a large matrix multiplication by the fastest way there is, the median of moments between the
+/// steps; where that is AMX, which makes f32 of bf16, also by multiply-adds in f32.
 ///
 /// On a GPU the rate by formula is also a share of the chip's dense peak: multiprocessors x highest clock
 /// x FLOP a cycle. For bf16 and f16 with sums in f32 these are 2048 on compute capability 8.0, 1024 on

@@ -342,6 +342,25 @@ mod tests {
         assert!(amx < 1e-6 && amx <= fma, "relative error {amx:e} with AMX, {fma:e} with multiply-adds");
     }
 
+    /// A float is the sum of its three parts to the last bit, whatever its size: one times it is itself.
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn amx_splits_without_loss() {
+        if !Amx::are_there() {
+            return eprintln!("skipped: this processor has no AMX");
+        }
+        let bits = |i: u32| (i % 2) << 31 | (24 + i % 230) << 23 | (i.wrapping_mul(2_654_435_769) >> 9);
+        let x: Vec<f32> = (0..230 * 64).map(|i| f32::from_bits(bits(i))).collect();
+        let identity: Vec<f32> = (0..64 * 64).map(|i| f32::from(i / 64 == i % 64)).collect();
+        let mut out = vec![0f32; x.len()];
+        // SAFETY: a full matrix that nobody else has.
+        unsafe {
+            let (x, identity) = (Matrix::new(&x, 230, 64), Matrix::new(&identity, 64, 64));
+            packed::multiply::<Amx>(out.as_mut_ptr(), 64, Start::Zero, 1.0, x, identity, 1);
+        }
+        assert!(out.iter().zip(&x).all(|(out, x)| out.to_bits() == x.to_bits()));
+    }
+
     /// Rows that lie apart: what is between them is not touched, and neither is what follows the last.
     #[test]
     fn gaps_between_rows_stay() {
