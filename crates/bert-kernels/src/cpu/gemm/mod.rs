@@ -95,10 +95,7 @@ unsafe fn multiply(out: *mut f32, row_stride: usize, start: Start, scale: f32, a
         return unsafe { mkl::multiply(out, row_stride, start, scale, a, b, threads) };
     }
     #[cfg(target_arch = "x86_64")]
-    if let Some(packed) = {
-        let least = a.columns.min(b.columns);
-        packed::of_amx(least).or_else(|| packed::of_vectors(least))
-    } {
+    if let Some(packed) = packed::of_this_processor(a.columns.min(b.columns)) {
         // SAFETY: the processor has its vectors; the output is the caller's promise.
         return unsafe { packed(out, row_stride, start, scale, a, b, threads) };
     }

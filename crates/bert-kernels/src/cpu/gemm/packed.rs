@@ -35,13 +35,18 @@ const LINE: usize = 16;
 /// Floats of the right operand that are packed at once, for all tasks: 8 MiB, a share of the last-level cache.
 const SHARED_FLOATS: usize = 2 << 20;
 
-/// What multiplies on AMX where the smaller of a product's inner and outer size is `least`; none where there is none, or packing costs
-/// more than it gains.
+/// The fastest way to multiply on this processor where the smaller of a product's inner and outer size is `least`; none where packing
+/// costs more than it gains, or there is nothing to gain with.
+pub(super) fn of_this_processor(least: usize) -> Option<Multiply> {
+    of_amx(least).or_else(|| of_vectors(least))
+}
+
+/// The same by AMX alone.
 pub(super) fn of_amx(least: usize) -> Option<Multiply> {
     worth::<Amx>(least)
 }
 
-/// The same for vectors of multiply-adds.
+/// The same by vectors of multiply-adds alone.
 pub(super) fn of_vectors(least: usize) -> Option<Multiply> {
     worth::<Fma<Avx512>>(least).or_else(|| worth::<Fma<Avx2>>(least))
 }

@@ -42,7 +42,7 @@ impl Tile for Amx {
     const COLUMNS: usize = 2 * LINES;
     const STEP: usize = STEPS;
     const DEPTH: usize = 768;
-    // 0.9 of the 2 MiB of second-level cache that a core with AMX has.
+    // With the block 0.9 MiB packed, of the 2 MiB of second-level cache that a core with AMX has.
     const BLOCK: usize = 6 * Self::ROWS;
     const DIRECT: bool = false;
     const WORTH_PACKING: usize = 128;
@@ -62,7 +62,7 @@ impl Tile for Amx {
         unsafe {
             configure();
             let result = compiled(f);
-            asm!("tilerelease", options(nostack, nomem));
+            asm!("tilerelease", options(nostack));
             result
         }
     }
