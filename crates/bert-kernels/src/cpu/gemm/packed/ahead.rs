@@ -28,7 +28,7 @@ impl Ahead {
     }
 
     /// `runs` runs of `length` floats, `stride` apart.
-    pub(super) fn new(first: *const f32, runs: usize, length: usize, stride: usize) -> Self {
+    fn new(first: *const f32, runs: usize, length: usize, stride: usize) -> Self {
         let (runs, length) = if length == stride { (1, runs * length) } else { (runs, length) };
         let run = length.div_ceil(LINE);
         Self { line: first, lines: run, runs, start: first, run, stride }
